@@ -1,0 +1,38 @@
+"""The two kinds of failure that cross the pure core's boundary.
+
+Neither imports Django: ``imaging``, ``predictors``, ``pipeline`` and ``export`` raise them,
+the web layer turns them into pages and problem details.
+"""
+
+
+class ImageRefused(Exception):
+    """The bytes are not an image this system can read, and a person can mend that.
+
+    Attributes:
+        code: stable machine-readable name, e.g. ``truncated_image``.
+        message: one sentence for a clinician saying what is wrong.
+        fix: one sentence saying what to do about it.
+    """
+
+    def __init__(self, code: str, message: str, fix: str) -> None:
+        super().__init__(f"{code}: {message} {fix}")
+        self.code = code
+        self.message = message
+        self.fix = fix
+
+
+class PredictorError(Exception):
+    """The model could not answer; says whether asking again can help.
+
+    Attributes:
+        permanent: ``False`` for what passes (a restart, a full queue), which callers retry
+            with backoff; ``True`` for what does not (a damaged version, a wrong shape).
+    """
+
+    def __init__(self, message: str, *, permanent: bool) -> None:
+        super().__init__(message)
+        self.permanent = permanent
+
+
+class ContractError(ValueError):
+    """A published model version does not describe itself correctly; always an operator's matter."""

@@ -1,0 +1,72 @@
+"""The straight line from bytes to outcome. Pure: no Django, no TensorFlow.
+
+The web portal, the API, the worker and ``export.evaluate`` all come through ``screen``, so an
+offline figure measures the path that serves users.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from diagnosis.imaging.contract import BENIGN, ModelContract
+from diagnosis.imaging.decode import decode
+from diagnosis.imaging.preprocess import preprocess
+from diagnosis.imaging.validate import ValidationReport, validate
+from diagnosis.predictors.base import Prediction, Predictor
+from diagnosis.state import Headline
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the software says about one field.
+
+    Attributes:
+        headline: what a clinician is told first.
+        validation: every input check with its score; ``rejected`` exactly if not accepted.
+        prediction: ``None`` exactly if rejected.
+        predicted_class: label of the largest probability, or ``None``.
+    """
+
+    headline: Headline
+    validation: ValidationReport
+    prediction: Prediction | None
+    predicted_class: str | None
+
+    @property
+    def confidence(self) -> float | None:
+        """The largest probability, or ``None`` for a rejected field."""
+        return max(self.prediction.probabilities) if self.prediction else None
+
+
+def screen(data: bytes, contract: ModelContract, predictor: Predictor) -> Outcome:
+    """Decode, canonicalise, validate, predict and decide for the stored bytes of one field.
+
+    Args:
+        data: an encoded image, as ``decode.to_stored`` keeps it.
+        contract: of the version to apply.
+        predictor: asked only if the field is accepted.
+
+    Raises:
+        ImageRefused: the bytes cannot be decoded.
+        PredictorError: the model could not answer.
+    """
+    decoded = decode(data)
+    canonical = preprocess(decoded.rgb, contract)
+    validation = validate(decoded, canonical, contract)
+    if not validation.accepted:
+        return Outcome(Headline.REJECTED, validation, None, None)
+    (prediction,) = predictor.predict(canonical[np.newaxis])
+    predicted_class = contract.labels[int(np.argmax(prediction.probabilities))]
+    return Outcome(decide(prediction, contract), validation, prediction, predicted_class)
+
+
+def decide(prediction: Prediction, contract: ModelContract) -> Headline:
+    """Headline of an accepted field, from m = 1 − P(Benign) and the out-of-domain score."""
+    malignant = 1 - prediction.probabilities[contract.labels.index(BENIGN)]
+    if prediction.ood_score > contract.ood_max:
+        return Headline.INDETERMINATE
+    if malignant >= contract.suspicious_min:
+        return Headline.SUSPICIOUS
+    if malignant <= contract.not_suspicious_max:
+        return Headline.NOT_SUSPICIOUS
+    return Headline.INDETERMINATE

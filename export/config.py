@@ -1,0 +1,50 @@
+"""Constants of the ML side that several modules share, and where data and models lie."""
+
+import os
+from pathlib import Path
+
+from diagnosis.imaging.contract import LABELS, Rectangle
+
+INPUT_HEIGHT = 224
+INPUT_WIDTH = 224
+
+# Scale bars lie at rows ≥ 194 and columns ≥ 165. The rectangle starts on the borders of the
+# data set's 16×16 JPEG blocks, so that the bar's compression ringing is covered as well.
+COVERED = Rectangle(top=192, left=160, bottom=224, right=224, fill=(128, 128, 128))
+
+# Folder of `all_smears` → label of the contract.
+CLASS_LABELS = dict(zip(("Benign", "Early", "Pre", "Pro"), LABELS, strict=True))
+
+# What another source may be used for (data/README.md): these choose templates, checks and
+# `ood_max`; every other source is only reported.
+FITTED_SOURCES = (("not_smear", "document"), ("not_smear", "misc"), ("other_lab", "bccd"))
+UNSEEN_SOURCES = (
+    ("other_lab", "draaslan"),
+    ("other_lab", "chula"),
+    ("other_lab", "pbc8"),
+    ("not_smear", "he"),
+    ("not_smear", "skin"),
+    ("not_smear", "xray"),
+)
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def data_dir() -> Path:
+    """The data folder: environment variable ``DATA_DIR``, else ``../shared/data``."""
+    return Path(os.environ.get("DATA_DIR") or ROOT.parent / "shared" / "data")
+
+
+def runs_dir() -> Path:
+    """Where training runs are kept; git ignores it."""
+    return ROOT / "runs"
+
+
+def model_store() -> Path:
+    """The model store: environment variable ``MODEL_STORE``, else ``serving/models``."""
+    return Path(os.environ.get("MODEL_STORE") or ROOT / "serving" / "models")
+
+
+def model_name() -> str:
+    """The model's name in the store: environment variable ``MODEL_NAME``."""
+    return os.environ.get("MODEL_NAME") or "all_smear"

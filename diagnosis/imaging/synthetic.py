@@ -1,0 +1,208 @@
+"""Draws artificial blood-smear fields: demonstrations, golden vectors, warm-up, screenshots.
+
+They are drawings by rule, made so that no patient's pixel has to be published. They show no
+disease, carry no label and train nothing; what a model says about one means nothing. Every
+drawing has the word SYNTHETIC burnt into its lower right corner, where the canonical image is
+covered, and a page that shows one prints ``CAPTION`` beside it.
+
+Colours follow the Beer–Lambert law: each cell adds an optical density per channel, and light
+falls off exponentially with their sum, so overlapping cells darken as they do under a microscope.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+CAPTION = "Synthetic image: drawn by software, not a photograph of blood."
+MARK = "SYNTHETIC"
+
+# Everything is drawn once at this size and then resized, so that one seed is one field at any
+# size, and a square one is squashed like the photographs of the data set.
+_HEIGHT, _WIDTH = 768, 1024
+_RED_RADIUS = 32.0  # pixels of the drawing; a 7.5 µm red cell under a 100× objective
+# The canonical image is covered from row 192 and column 160 of 224; the mark stays inside.
+_MARK_TOP_LEFT, _MARK_BOTTOM_RIGHT = (742, 672), (1018, 754)
+_PALE, _BLUISH, _LILAC = (0.30, 0.20, 0.095), (0.42, 0.26, 0.085), (0.28, 0.27, 0.115)
+_VIOLET, _PURPLE, _MAUVE = (0.82, 1.05, 0.13), (0.66, 0.92, 0.12), (0.42, 0.74, 0.14)
+
+
+@dataclass(frozen=True)
+class _Stain:
+    """Optical densities [3] (RGB) of one slide's structures, and its lamp's colour."""
+
+    red_cell: NDArray[np.float32]
+    nucleus: NDArray[np.float32]
+    cytoplasm: NDArray[np.float32]
+    lamp: NDArray[np.float32]
+
+
+def draw_smear(
+    seed: int, height: int = 768, width: int = 1024, *, nucleated: int | None = None
+) -> NDArray[np.uint8]:
+    """Draw one artificial smear field.
+
+    Args:
+        seed: any non-negative integer; one seed gives the same field at every size.
+        height, width: of the result in pixels; a 4:3 field is squashed into other shapes.
+        nucleated: how many purple nucleated cells to draw, or ``None`` for 3 to 14 by seed.
+
+    Returns:
+        uint8 [height, width, 3] RGB, with ``MARK`` burnt into the lower right corner.
+        A drawing, not data: it must not be used to train or to measure a model.
+    """
+    rng = np.random.default_rng(seed)
+    stain = _mix_stain(rng)
+    grain = _chromatin(rng)
+    density = np.zeros((_HEIGHT, _WIDTH, 3), np.float32)
+    _add_red_cells(density, stain, rng)
+    _add_platelets(density, stain, rng)
+    count = int(rng.integers(3, 15))
+    _add_nucleated_cells(density, stain, grain, rng, count if nucleated is None else nucleated)
+    field = _light(rng) * stain.lamp * np.exp(-density)
+    field = cv2.GaussianBlur(field, (0, 0), float(rng.uniform(0.8, 1.6)))
+    return _photograph(field, height, width, rng)
+
+
+def _mix_stain(rng: np.random.Generator) -> _Stain:
+    """A slide's colours: somewhere between pale grey-blue, strong blue and lilac."""
+    share = rng.dirichlet((2.5, 1.0, 1.0))
+    strength = rng.uniform(0.85, 1.1)
+    red_cell = strength * share @ np.array([_PALE, _BLUISH, _LILAC])
+    nucleus = rng.uniform(0.9, 1.1) * rng.dirichlet((1, 1, 1)) @ np.array(
+        [_VIOLET, _PURPLE, _MAUVE]
+    )
+    cytoplasm = np.array([0.5, 0.45, 0.06]) * rng.uniform(0.8, 1.2)
+    # Slightly overexposed, as these cameras are set: green and blue clip in clear areas.
+    lamp = np.array([249.0, 262.0, 256.0]) * rng.uniform(0.99, 1.01, 3)
+    return _Stain(
+        *(array.astype(np.float32) for array in (red_cell, nucleus, cytoplasm, lamp)),
+    )
+
+
+def _light(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Illumination float32 [H, W, 3] around 1: vignetting, yellowish centre, bluish rim."""
+    rows, columns = np.mgrid[-1 : 1 : _HEIGHT * 1j, -1 : 1 : _WIDTH * 1j].astype(np.float32)
+    across, down = rng.uniform(-0.35, 0.35, 2)
+    radius = ((columns - across) ** 2 + (rows - down) ** 2) / 2
+    falloff = rng.uniform(0.5, 1.0) * np.array([0.075, 0.045, 0.0], np.float32)
+    yellow = rng.uniform(0.0, 0.03) * np.array([0.0, 0.0, 1.0], np.float32)
+    return 1 - radius[..., np.newaxis] * falloff - np.exp(-3 * radius)[..., np.newaxis] * yellow
+
+
+def _chromatin(rng: np.random.Generator) -> NDArray[np.float32]:
+    """Texture float32 [H, W] of mean 0 and deviation 1: fine grains on coarse clumps."""
+    noise = rng.standard_normal((_HEIGHT, _WIDTH), dtype=np.float32)
+    mixed = cv2.GaussianBlur(noise, (0, 0), 1.8) * 4 + cv2.GaussianBlur(noise, (0, 0), 6) * 12
+    return mixed / mixed.std()
+
+
+def _outline(
+    centre: tuple[float, float],
+    radius: float,
+    rng: np.random.Generator,
+    wobble: float,
+    stretch: float,
+) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
+    """The window of a cell and the relative distance from its centre: 1 on its border.
+
+    An ellipse, stretched up to ``stretch`` at a random angle, whose border waves by ``wobble``.
+    """
+    reach = radius * (stretch + wobble) + 4
+    x, y = centre
+    columns = slice(max(int(x - reach), 0), min(int(x + reach) + 1, _WIDTH))
+    rows = slice(max(int(y - reach), 0), min(int(y + reach) + 1, _HEIGHT))
+    down, across = np.mgrid[rows, columns].astype(np.float32)
+    angle = np.arctan2(down - y, across - x)
+    axis, lobes, phase = rng.uniform(0, np.pi), rng.integers(2, 6), rng.uniform(0, 2 * np.pi)
+    ratio = rng.uniform(1, stretch)
+    ellipse = np.sqrt((np.cos(angle - axis) / ratio) ** 2 + (np.sin(angle - axis) * ratio) ** 2)
+    border = radius * (1 + wobble * np.sin(lobes * angle + phase)) / ellipse
+    return (rows, columns), np.hypot(across - x, down - y) / border
+
+
+def _inside(distance: NDArray[np.float32], softness: float) -> NDArray[np.float32]:
+    """Mask in [0, 1]: 1 inside, 0 outside, a border of relative width ``softness`` between."""
+    return np.clip((1 - distance) / softness + 0.5, 0, 1)
+
+
+def _scatter(rng: np.random.Generator, count: int, gap: float) -> list[tuple[float, float]]:
+    """At most ``count`` positions (x, y), also just outside the field, ``gap`` pixels apart."""
+    candidates = rng.uniform((-30, -30), (_WIDTH + 30, _HEIGHT + 30), (count * 4, 2))
+    kept = np.empty((0, 2))
+    for candidate in candidates:
+        if len(kept) == count:
+            break
+        if not len(kept) or np.hypot(*(kept - candidate).T).min() >= gap:
+            kept = np.vstack([kept, candidate])
+    return [(float(x), float(y)) for x, y in kept]
+
+
+def _add_red_cells(
+    density: NDArray[np.float32], stain: _Stain, rng: np.random.Generator
+) -> None:
+    """Biconcave discs: paler in the middle, most of them touching or overlapping another."""
+    radius = _RED_RADIUS * rng.uniform(0.9, 1.1)
+    pallor = rng.uniform(0.15, 0.6)
+    count = int(rng.integers(125, 175))
+    for centre in _scatter(rng, count, gap=1.25 * radius):
+        size = radius * rng.uniform(0.88, 1.12)
+        window, distance = _outline(centre, size, rng, wobble=0.03, stretch=1.15)
+        hollow = 1 - pallor * rng.uniform(0.5, 1.3) * np.exp(-((distance / 0.5) ** 2))
+        disc = _inside(distance, 0.14) * hollow * rng.uniform(0.8, 1.1)
+        density[window] += disc[..., np.newaxis] * stain.red_cell
+
+
+def _add_platelets(
+    density: NDArray[np.float32], stain: _Stain, rng: np.random.Generator
+) -> None:
+    """A few small granular purple bodies."""
+    for centre in _scatter(rng, int(rng.integers(2, 9)), gap=40):
+        size = rng.uniform(5, 9)
+        window, distance = _outline(centre, size, rng, wobble=0.15, stretch=1.3)
+        density[window] += (_inside(distance, 0.5) * 0.55)[..., np.newaxis] * stain.nucleus
+
+
+def _add_nucleated_cells(
+    density: NDArray[np.float32],
+    stain: _Stain,
+    grain: NDArray[np.float32],
+    rng: np.random.Generator,
+    count: int,
+) -> None:
+    """Large cells, mostly nucleus, with a thin blue rim of cytoplasm; they hide what is below."""
+    for x, y in _scatter(rng, count, gap=95):
+        size = _RED_RADIUS * rng.uniform(1.35, 2.0)
+        window, distance = _outline((x, y), size, rng, wobble=0.035, stretch=1.12)
+        cell = _inside(distance, 0.08)[..., np.newaxis]
+        off_x, off_y = rng.uniform(-0.06, 0.06, 2) * size
+        part, inner = _outline((x + off_x, y + off_y), size * 0.88, rng, 0.03, 1.08)
+        nucleus = np.zeros(density.shape[:2], np.float32)
+        nucleus[part] = _inside(inner, 0.1)
+        share = nucleus[window][..., np.newaxis]
+        texture = 1 + rng.uniform(0.06, 0.13) * grain[window][..., np.newaxis]
+        stained = share * stain.nucleus * texture * rng.uniform(0.85, 1.15)
+        stained += (1 - share) * stain.cytoplasm
+        density[window] = density[window] * (1 - cell) + stained * cell
+
+
+def _photograph(
+    field: NDArray[np.float32], height: int, width: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """What the camera makes of it: clipping, the mark, the size asked for, sensor noise."""
+    clipped = np.clip(field, 0, 255)
+    _burn_mark(clipped)
+    shrinks = height <= _HEIGHT and width <= _WIDTH
+    how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
+    sized = cv2.resize(clipped, (width, height), interpolation=how)
+    noise = rng.standard_normal((height, width, 1), dtype=np.float32)
+    return np.clip(np.round(sized + 0.8 * noise), 0, 255).astype(np.uint8)
+
+
+def _burn_mark(field: NDArray[np.float32]) -> None:
+    """Write ``MARK`` black on white into the lower right corner, in place."""
+    cv2.rectangle(field, _MARK_TOP_LEFT, _MARK_BOTTOM_RIGHT, (255, 255, 255), cv2.FILLED)
+    left, bottom = _MARK_TOP_LEFT[0] + 8, _MARK_BOTTOM_RIGHT[1] - 26
+    font, scale = cv2.FONT_HERSHEY_SIMPLEX, 1.5
+    cv2.putText(field, MARK, (left, bottom), font, scale, (0, 0, 0), 4, cv2.LINE_8)

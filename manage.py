@@ -1,0 +1,24 @@
+#!/usr/bin/env python
+"""Django's command line."""
+
+import os
+import sys
+
+from django.core.exceptions import ImproperlyConfigured
+
+
+def main() -> None:
+    """Run a management command; a wrong configuration is one sentence, not a traceback."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
+    from django.conf import settings
+    from django.core.management import execute_from_command_line
+
+    try:
+        settings.configured or settings.INSTALLED_APPS
+    except ImproperlyConfigured as error:
+        sys.exit(f"Configuration: {error}")
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

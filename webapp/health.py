@@ -1,0 +1,52 @@
+"""Whether the process lives, and whether it can do its work."""
+
+from django.core.files.storage import default_storage
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+from django.contrib.auth.decorators import login_not_required
+
+from diagnosis.errors import ContractError
+from diagnosis.predictor import stable_predictor
+
+
+@login_not_required
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Liveness: this process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+@login_not_required
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Readiness: 503 only when database or storage fail; 200 ``degraded`` without a model,
+    because uploads must still be accepted."""
+    parts = {"database": _database(), "storage": _storage(), "model": _model()}
+    vital = parts["database"] == parts["storage"] == "ok"
+    status = "unavailable" if not vital else "ok" if parts["model"] == "ok" else "degraded"
+    return JsonResponse({"status": status, **parts}, status=200 if vital else 503)
+
+
+def _database() -> str:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return "unreachable"
+    return "ok"
+
+
+def _storage() -> str:
+    try:
+        default_storage.listdir("")
+    except FileNotFoundError:  # nothing was ever uploaded
+        return "ok"
+    except OSError:
+        return "unreachable"
+    return "ok"
+
+
+def _model() -> str:
+    try:
+        stable_predictor()
+    except ContractError:
+        return "no version is live"
+    return "ok"

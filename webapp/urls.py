@@ -1,0 +1,26 @@
+"""Addresses of the whole site."""
+
+from django.contrib import admin
+from django.contrib.auth import views as auth_views
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from webapp import health
+
+urlpatterns = [
+    path("login", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
+    path("logout", auth_views.LogoutView.as_view(), name="logout"),
+    path("admin/", admin.site.urls),
+    path("healthz", health.healthz),
+    path("readyz", health.readyz),
+    path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
+    path("api/docs", SpectacularSwaggerView.as_view(url_name="api_schema"), name="api_docs"),
+    path("api/", include("patients.api.urls")),
+    path("api/", include("diagnosis.api.urls")),
+    path("", include("patients.urls")),
+    path("", include("diagnosis.portal.urls")),
+]
+
+handler400 = "webapp.api_errors.bad_request"
+handler404 = "webapp.api_errors.page_not_found"
+handler500 = "webapp.api_errors.server_error"

@@ -6,7 +6,7 @@ drawing has the word SYNTHETIC burnt into its lower right corner, where the cano
 covered, and a page that shows one prints ``CAPTION`` beside it.
 
 Colours follow the Beer–Lambert law: each cell adds an optical density per channel, and light
-falls off exponentially with their sum, so overlapping cells darken as they do under a microscope.
+falls off exponentially with it, so that overlapping cells darken as they do under a microscope.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _HEIGHT, _WIDTH = 768, 1024
 _RED_RADIUS = 32.0  # pixels of the drawing; a 7.5 µm red cell under a 100× objective
 # The canonical image is covered from row 192 and column 160 of 224; the mark stays inside.
 _MARK_TOP_LEFT, _MARK_BOTTOM_RIGHT = (742, 672), (1018, 754)
-_PALE, _BLUISH, _LILAC = (0.30, 0.20, 0.095), (0.42, 0.26, 0.085), (0.28, 0.27, 0.115)
+_PALE, _BLUISH, _LILAC = (0.31, 0.235, 0.115), (0.42, 0.28, 0.09), (0.29, 0.27, 0.115)
 _VIOLET, _PURPLE, _MAUVE = (0.82, 1.05, 0.13), (0.66, 0.92, 0.12), (0.42, 0.74, 0.14)
 
 
@@ -70,10 +70,10 @@ def _mix_stain(rng: np.random.Generator) -> _Stain:
     share = rng.dirichlet((2.5, 1.0, 1.0))
     strength = rng.uniform(0.85, 1.1)
     red_cell = strength * share @ np.array([_PALE, _BLUISH, _LILAC])
-    nucleus = rng.uniform(0.9, 1.1) * rng.dirichlet((1, 1, 1)) @ np.array(
-        [_VIOLET, _PURPLE, _MAUVE]
+    nucleus = (
+        rng.uniform(0.9, 1.1) * rng.dirichlet((1, 1, 1)) @ np.array([_VIOLET, _PURPLE, _MAUVE])
     )
-    cytoplasm = np.array([0.5, 0.45, 0.06]) * rng.uniform(0.8, 1.2)
+    cytoplasm = np.array([0.46, 0.4, 0.06]) * rng.uniform(0.8, 1.2)
     # Slightly overexposed, as these cameras are set: green and blue clip in clear areas.
     lamp = np.array([249.0, 262.0, 256.0]) * rng.uniform(0.99, 1.01, 3)
     return _Stain(
@@ -98,28 +98,37 @@ def _chromatin(rng: np.random.Generator) -> NDArray[np.float32]:
     return mixed / mixed.std()
 
 
-def _outline(
+def _window(
+    centre: tuple[float, float], reach: float
+) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
+    """Rows and columns within ``reach`` of ``centre``, and each pixel's (y, x), [2, h, w]."""
+    x, y = centre
+    left, right = np.clip([int(x - reach), int(x + reach) + 1], 0, _WIDTH)
+    top, bottom = np.clip([int(y - reach), int(y + reach) + 1], 0, _HEIGHT)
+    rows, columns = slice(int(top), int(bottom)), slice(int(left), int(right))
+    return (rows, columns), np.mgrid[rows, columns].astype(np.float32)
+
+
+def _distance(
+    grid: NDArray[np.float32],
     centre: tuple[float, float],
     radius: float,
     rng: np.random.Generator,
+    *,
     wobble: float,
     stretch: float,
-) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
-    """The window of a cell and the relative distance from its centre: 1 on its border.
+) -> NDArray[np.float32]:
+    """Distance of each pixel of ``grid`` from a cell's centre: 1 on its border.
 
     An ellipse, stretched up to ``stretch`` at a random angle, whose border waves by ``wobble``.
     """
-    reach = radius * (stretch + wobble) + 4
-    x, y = centre
-    columns = slice(max(int(x - reach), 0), min(int(x + reach) + 1, _WIDTH))
-    rows = slice(max(int(y - reach), 0), min(int(y + reach) + 1, _HEIGHT))
-    down, across = np.mgrid[rows, columns].astype(np.float32)
-    angle = np.arctan2(down - y, across - x)
+    down, across = grid[0] - centre[1], grid[1] - centre[0]
+    angle = np.arctan2(down, across)
     axis, lobes, phase = rng.uniform(0, np.pi), rng.integers(2, 6), rng.uniform(0, 2 * np.pi)
     ratio = rng.uniform(1, stretch)
-    ellipse = np.sqrt((np.cos(angle - axis) / ratio) ** 2 + (np.sin(angle - axis) * ratio) ** 2)
+    ellipse = np.hypot(np.cos(angle - axis) / ratio, np.sin(angle - axis) * ratio)
     border = radius * (1 + wobble * np.sin(lobes * angle + phase)) / ellipse
-    return (rows, columns), np.hypot(across - x, down - y) / border
+    return np.hypot(across, down) / border
 
 
 def _inside(distance: NDArray[np.float32], softness: float) -> NDArray[np.float32]:
@@ -139,28 +148,29 @@ def _scatter(rng: np.random.Generator, count: int, gap: float) -> list[tuple[flo
     return [(float(x), float(y)) for x, y in kept]
 
 
-def _add_red_cells(
-    density: NDArray[np.float32], stain: _Stain, rng: np.random.Generator
-) -> None:
+def _add_red_cells(density: NDArray[np.float32], stain: _Stain, rng: np.random.Generator) -> None:
     """Biconcave discs: paler in the middle, most of them touching or overlapping another."""
     radius = _RED_RADIUS * rng.uniform(0.9, 1.1)
-    pallor = rng.uniform(0.15, 0.6)
+    pallor = rng.uniform(0.3, 0.75)
     count = int(rng.integers(125, 175))
     for centre in _scatter(rng, count, gap=1.25 * radius):
         size = radius * rng.uniform(0.88, 1.12)
-        window, distance = _outline(centre, size, rng, wobble=0.03, stretch=1.15)
+        window, grid = _window(centre, 1.3 * size)
+        distance = _distance(grid, centre, size, rng, wobble=0.03, stretch=1.15)
         hollow = 1 - pallor * rng.uniform(0.5, 1.3) * np.exp(-((distance / 0.5) ** 2))
         disc = _inside(distance, 0.14) * hollow * rng.uniform(0.8, 1.1)
-        density[window] += disc[..., np.newaxis] * stain.red_cell
+        added = disc[..., np.newaxis] * stain.red_cell
+        # Cells that overlap flatten each other, so their densities add only in part.
+        below = density[window]
+        density[window] = np.maximum(below, added) + 0.5 * np.minimum(below, added)
 
 
-def _add_platelets(
-    density: NDArray[np.float32], stain: _Stain, rng: np.random.Generator
-) -> None:
+def _add_platelets(density: NDArray[np.float32], stain: _Stain, rng: np.random.Generator) -> None:
     """A few small granular purple bodies."""
     for centre in _scatter(rng, int(rng.integers(2, 9)), gap=40):
         size = rng.uniform(5, 9)
-        window, distance = _outline(centre, size, rng, wobble=0.15, stretch=1.3)
+        window, grid = _window(centre, 2 * size)
+        distance = _distance(grid, centre, size, rng, wobble=0.15, stretch=1.3)
         density[window] += (_inside(distance, 0.5) * 0.55)[..., np.newaxis] * stain.nucleus
 
 
@@ -174,13 +184,13 @@ def _add_nucleated_cells(
     """Large cells, mostly nucleus, with a thin blue rim of cytoplasm; they hide what is below."""
     for x, y in _scatter(rng, count, gap=95):
         size = _RED_RADIUS * rng.uniform(1.35, 2.0)
-        window, distance = _outline((x, y), size, rng, wobble=0.035, stretch=1.12)
+        window, grid = _window((x, y), 1.3 * size)
+        distance = _distance(grid, (x, y), size, rng, wobble=0.035, stretch=1.12)
         cell = _inside(distance, 0.08)[..., np.newaxis]
         off_x, off_y = rng.uniform(-0.06, 0.06, 2) * size
-        part, inner = _outline((x + off_x, y + off_y), size * 0.88, rng, 0.03, 1.08)
-        nucleus = np.zeros(density.shape[:2], np.float32)
-        nucleus[part] = _inside(inner, 0.1)
-        share = nucleus[window][..., np.newaxis]
+        middle = (x + float(off_x), y + float(off_y))
+        inner = _distance(grid, middle, 0.88 * size, rng, wobble=0.03, stretch=1.08)
+        share = _inside(inner, 0.1)[..., np.newaxis]
         texture = 1 + rng.uniform(0.06, 0.13) * grain[window][..., np.newaxis]
         stained = share * stain.nucleus * texture * rng.uniform(0.85, 1.15)
         stained += (1 - share) * stain.cytoplasm

@@ -1,0 +1,112 @@
+"""Random variations of a training field: geometry, stain, camera.
+
+A variation is a function of (seed, epoch, index) alone, so a resumed run sees what an
+uninterrupted one would have seen, whatever thread draws it.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnosis.imaging.preprocess import cover
+from export.config import COVERED, INPUT_HEIGHT, INPUT_WIDTH
+
+# Optical density of haematoxylin, eosin and DAB per RGB channel (Ruifrok and Johnston 2001). The
+# stain here is another one; the axes only serve to vary stains separately instead of channels.
+STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
+_TO_STAINS = np.linalg.inv(STAINS)
+_DENSITY = -np.log((np.arange(256, dtype=np.float32) + 1) / 256)
+
+# RGB ↔ YIQ (NTSC): a hue turn is a rotation of its last two axes.
+_TO_YIQ = np.array([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
+_FROM_YIQ = np.linalg.inv(_TO_YIQ)
+
+
+def generator(seed: int, epoch: int, index: int) -> np.random.Generator:
+    """The random numbers of one field in one epoch."""
+    return np.random.default_rng((seed, epoch, index))
+
+
+def fill_corner(canonical: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A copy whose covered rectangle shows the median colour of the rest.
+
+    Done before any geometry: otherwise a flip would carry the scale bar, or a grey box that
+    serving never shows there, to another corner.
+    """
+    filled = canonical.copy()
+    outside = np.ones(canonical.shape[:2], bool)
+    outside[COVERED.top : COVERED.bottom, COVERED.left : COVERED.right] = False
+    colour = np.median(canonical[outside], axis=0)
+    filled[COVERED.top : COVERED.bottom, COVERED.left : COVERED.right] = colour
+    return filled
+
+
+def augment(filled: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """One random variation, covered exactly as serving covers.
+
+    Args:
+        filled: uint8 [224, 224, 3] from ``fill_corner``.
+        rng: from ``generator``.
+
+    Returns:
+        uint8 [224, 224, 3].
+    """
+    return cover(_degrade(_colour(_geometry(filled, rng), rng), rng), COVERED)
+
+
+def _geometry(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Flips, rotation by up to 25°, scaling by up to 1.25 and a little stretch and shift.
+
+    Larger rotations would turn the squash from 4:3 to square, which never turns in reality.
+    """
+    angle = np.deg2rad(rng.uniform(-25, 25))
+    scale = np.exp(rng.uniform(-0.22, 0.22))
+    stretch = np.exp(rng.uniform(-0.08, 0.08))
+    flip = rng.choice((-1.0, 1.0), 2)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    linear = turn @ np.diag(flip * scale * (stretch, 1 / stretch))
+    centre = np.array([(INPUT_WIDTH - 1) / 2, (INPUT_HEIGHT - 1) / 2])
+    shift = rng.uniform(-0.08, 0.08, 2) * (INPUT_WIDTH, INPUT_HEIGHT)
+    matrix = np.column_stack([linear, centre + shift - linear @ centre])
+    return cv2.warpAffine(  # type: ignore[return-value]
+        rgb, matrix, (INPUT_WIDTH, INPUT_HEIGHT), flags=cv2.INTER_LINEAR,
+        borderMode=cv2.BORDER_REFLECT_101,
+    )  # fmt: skip
+
+
+def _colour(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Stain jitter in optical density (Tellez et al. 2019), then the camera's colours.
+
+    Strong on purpose: background tint and mean colour tell the recording session, and so the
+    class, without a single cell being looked at.
+    """
+    stains = STAINS.T @ np.diag(rng.uniform(0.75, 1.25, 3)) @ _TO_STAINS.T
+    offset = STAINS.T @ rng.uniform(-0.04, 0.04, 3)
+    density = cv2.transform(cv2.LUT(rgb, _DENSITY), np.column_stack([stains, offset]))
+    light = cv2.exp(-density) * 256 - 1
+
+    hue = np.deg2rad(rng.uniform(-18, 18))
+    saturation = 0.0 if rng.random() < 0.05 else rng.uniform(0.7, 1.3)
+    turn = np.eye(3)
+    turn[1:, 1:] = saturation * np.array([[np.cos(hue), -np.sin(hue)], [np.sin(hue), np.cos(hue)]])
+    contrast = rng.uniform(0.8, 1.2)
+    gain = np.diag(rng.uniform(0.9, 1.1, 3) * contrast)
+    linear = gain @ _FROM_YIQ @ turn @ _TO_YIQ
+    offset = np.full(3, 160 * (1 - contrast)) + rng.uniform(-20, 20)
+    camera = cv2.transform(light, np.column_stack([linear, offset]))
+    return np.clip(np.rint(camera), 0, 255).astype(np.uint8)
+
+
+def _degrade(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+    """Now and then defocus, noise or JPEG compression."""
+    blur, noise, jpeg = rng.random(3)
+    if blur < 0.2:
+        rgb = cv2.GaussianBlur(rgb, (0, 0), rng.uniform(0.4, 1.4))  # type: ignore[assignment]
+    if noise < 0.1:
+        grain = rng.standard_normal(rgb.shape, np.float32) * rng.uniform(2, 6)
+        rgb = np.clip(rgb + grain, 0, 255).astype(np.uint8)
+    if jpeg < 0.15:
+        quality = int(rng.integers(40, 90))
+        _, coded = cv2.imencode(".jpg", rgb, [cv2.IMWRITE_JPEG_QUALITY, quality])
+        rgb = cv2.imdecode(coded, cv2.IMREAD_COLOR)  # type: ignore[assignment]
+    return rgb

@@ -1,0 +1,174 @@
+"""Patients and their specimens; what must hold of them holds in the database."""
+
+from datetime import date, datetime, timedelta
+
+from django.core.exceptions import ValidationError
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+from django.utils import timezone
+
+from patients.fields import IdentifierField, LineField
+
+EARLIEST_BIRTH = date(1900, 1, 1)
+# Clocks of the laboratory's machines differ by seconds; a specimen that a scanner stamps
+# "just now" must not be refused.
+CLOCK_TOLERANCE = timedelta(minutes=5)
+
+
+class Sex(models.TextChoices):
+    """Administrative sex: the codes of FHIR's administrative-gender."""
+
+    FEMALE = "female", "Female"
+    MALE = "male", "Male"
+    OTHER = "other", "Other"
+    UNKNOWN = "unknown", "Unknown"
+
+
+class Stain(models.TextChoices):
+    """Romanowsky stains in common use for blood and marrow films."""
+
+    WRIGHT_GIEMSA = "wright-giemsa", "Wright-Giemsa"
+    MAY_GRUNWALD_GIEMSA = "may-grunwald-giemsa", "May-Grünwald-Giemsa"
+    LEISHMAN = "leishman", "Leishman"
+    WRIGHT = "wright", "Wright"
+    GIEMSA = "giemsa", "Giemsa"
+    OTHER = "other", "Other"
+    UNKNOWN = "unknown", "Not stated"
+
+
+class Site(models.TextChoices):
+    """Where the specimen was taken from."""
+
+    PERIPHERAL_BLOOD = "peripheral-blood", "Peripheral blood"
+    BONE_MARROW_ASPIRATE = "bone-marrow-aspirate", "Bone marrow aspirate"
+    OTHER = "other", "Other"
+    UNKNOWN = "unknown", "Not stated"
+
+
+def validate_past_date(value: date) -> None:
+    """Refuse a date after today."""
+    if value > timezone.localdate():
+        raise ValidationError("This date is in the future; check the day and the year.", "future")
+
+
+def validate_past_time(value: datetime) -> None:
+    """Refuse a time that has not come yet."""
+    if value > timezone.now() + CLOCK_TOLERANCE:
+        zone = timezone.get_current_timezone_name()
+        raise ValidationError(
+            f"This time is in the future; check the date, and that the time is in {zone}.", "future"
+        )
+
+
+class Patient(models.Model):
+    """A person. Deleting one deletes its specimens, unless a diagnosis refers to them."""
+
+    medical_record_number = IdentifierField(
+        max_length=64,
+        unique=True,
+        validators=[
+            RegexValidator(
+                r"^[ -~]*\Z", "Use unaccented letters, digits and punctuation only.", "characters"
+            )
+        ],
+        error_messages={"unique": "Another patient already has this medical record number."},
+        help_text="Unique in the laboratory; upper and lower case are the same.",
+    )
+    name = LineField(max_length=200)
+    date_of_birth = models.DateField(
+        null=True,
+        blank=True,
+        validators=[
+            MinValueValidator(EARLIEST_BIRTH, "This date is before 1900; check the year."),
+            validate_past_date,
+        ],
+        help_text="Leave empty if unknown.",
+    )
+    sex = models.CharField(max_length=7, choices=Sex, default=Sex.UNKNOWN)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["name", "id"]
+        indexes = [models.Index(fields=["name", "id"], name="patient_name")]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(medical_record_number=""), name="patient_record_number_not_empty"
+            ),
+            models.CheckConstraint(condition=~Q(name=""), name="patient_name_not_empty"),
+            models.CheckConstraint(
+                condition=Q(date_of_birth__isnull=True) | Q(date_of_birth__gte=EARLIEST_BIRTH),
+                name="patient_born_since_1900",
+            ),
+            models.CheckConstraint(condition=Q(sex__in=Sex.values), name="patient_sex"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.medical_record_number})"
+
+    def get_absolute_url(self) -> str:
+        """The patient's page, which lists the specimens and their diagnoses."""
+        return reverse("patient_detail", args=[self.pk])
+
+
+class Specimen(models.Model):
+    """A smear of one patient, known by the accession number the laboratory gave it."""
+
+    accession_number = IdentifierField(
+        max_length=64,
+        unique=True,
+        # It stands in addresses (/specimens/…), so it is one URL segment and never "." or "..".
+        validators=[
+            RegexValidator(
+                r"^[A-Z0-9][A-Z0-9._-]*\Z",
+                "Use letters, digits, full stop, hyphen and underscore, "
+                "beginning with a letter or digit.",
+                "characters",
+            )
+        ],
+        error_messages={"unique": "Another specimen already has this accession number."},
+        help_text="Unique in the laboratory; upper and lower case are the same.",
+    )
+    patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="specimens")
+    collected_at = models.DateTimeField(null=True, blank=True, validators=[validate_past_time])
+    received_at = models.DateTimeField(null=True, blank=True, validators=[validate_past_time])
+    stain = models.CharField(max_length=20, choices=Stain, default=Stain.UNKNOWN)
+    site = models.CharField(max_length=20, choices=Site, default=Site.UNKNOWN)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ["-id"]
+        constraints = [
+            models.CheckConstraint(
+                condition=~Q(accession_number=""), name="specimen_accession_not_empty"
+            ),
+            models.CheckConstraint(
+                condition=Q(collected_at__isnull=True)
+                | Q(received_at__isnull=True)
+                | Q(received_at__gte=F("collected_at")),
+                name="specimen_received_after_collected",
+            ),
+            models.CheckConstraint(
+                condition=Q(stain__in=Stain.values),
+                name="specimen_stain",
+            ),
+            models.CheckConstraint(
+                condition=Q(site__in=Site.values),
+                name="specimen_site",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.accession_number
+
+    def get_absolute_url(self) -> str:
+        """The specimen's page, which lists its fields and their diagnoses."""
+        return reverse("specimen_detail", args=[self.accession_number])
+
+    def clean(self) -> None:
+        """Say at the field what the database would refuse."""
+        if self.collected_at and self.received_at and self.received_at < self.collected_at:
+            raise ValidationError(
+                {"received_at": "The specimen is received before it is collected; correct one."}
+            )

@@ -165,16 +165,16 @@ def _train_epoch(
 ) -> dict[str, float]:
     """One pass in an order drawn from (seed, epoch); the incomplete last batch is left out."""
     rate = float(model.optimizer.learning_rate)
-    model.reset_metrics()
     # The seed state is not in a checkpoint; set from the epoch, a resumed run drops the same.
     model.get_layer("dropout").seed_generator.state.assign([config.seed, epoch << 16])
-    logs: dict[str, float] = {}
-    for x, y, weight in _batches(config, epoch, images, labels):
-        logs = model.train_on_batch(x, y, sample_weight=weight, return_dict=True)
+    logs = [
+        model.train_on_batch(x, y, sample_weight=weight, return_dict=True)
+        for x, y, weight in _batches(config, epoch, images, labels)
+    ]
     return {
         "learning_rate": rate,
-        "loss": float(logs["loss"]),
-        "accuracy": float(logs["accuracy"]),
+        "loss": float(np.mean([log["loss"] for log in logs])),
+        "accuracy": float(np.mean([log["accuracy"] for log in logs])),
     }
 
 

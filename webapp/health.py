@@ -1,9 +1,9 @@
 """Whether the process lives, and whether it can do its work."""
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.files.storage import default_storage
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, JsonResponse
-from django.contrib.auth.decorators import login_not_required
 
 from diagnosis.errors import ContractError
 from diagnosis.predictor import stable_predictor

@@ -24,6 +24,7 @@ class RequestIdMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Handle one request under its id."""
         given = request.headers.get("X-Request-ID", "")
         token = _current.set(given if _SAFE.match(given) else uuid.uuid4().hex)
         try:

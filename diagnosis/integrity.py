@@ -1,0 +1,82 @@
+"""Whether rows, image files and audit events tell the same story."""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Iterator
+
+from django.db.models import QuerySet
+
+from diagnosis.media import media_files, media_read
+from diagnosis.models import Diagnosis
+from diagnosis.state import Status
+from webapp.audit.models import AuditEvent
+
+BATCH = 500
+
+
+def integrity_problems() -> Iterator[str]:
+    """One sentence per disagreement, naming the row or file; nothing if all is well."""
+    names: set[str] = set()
+    last = 0
+    while batch := list(Diagnosis.objects.filter(pk__gt=last).order_by("pk")[:BATCH]):
+        last = batch[-1].pk
+        names.update(diagnosis.image_name for diagnosis in batch)
+        events = _events([str(diagnosis.pk) for diagnosis in batch])
+        for diagnosis in batch:
+            yield from _file_problems(diagnosis)
+            yield from _audit_problems(diagnosis, events[str(diagnosis.pk)])
+    yield from _events_without_row()
+    for name, _ in media_files(older_than_s=0):
+        if name not in names:
+            yield f"file {name}: no diagnosis refers to it (clean_media removes it)"
+
+
+def _file_problems(diagnosis: Diagnosis) -> Iterator[str]:
+    try:
+        found = hashlib.sha256(media_read(diagnosis.image_name)).hexdigest()
+    except OSError as error:
+        yield f"diagnosis {diagnosis.pk}: its image file is unreadable ({error.strerror})"
+        return
+    if found != diagnosis.image_sha256:
+        yield f"diagnosis {diagnosis.pk}: its image file has changed since it was stored"
+
+
+def _audit_problems(diagnosis: Diagnosis, actions: list[str]) -> Iterator[str]:
+    """Each status was reached by exactly the events that lead there, in that order."""
+    moves = [action.removeprefix("diagnosis.") for action in actions]
+    states = [move for move in moves if move in set(Status)]
+    if not states or states[0] != Status.RECEIVED:
+        yield f"diagnosis {diagnosis.pk}: the audit trail does not say that it was received"
+    elif states[-1] != diagnosis.status:
+        yield (
+            f"diagnosis {diagnosis.pk}: is {diagnosis.status}, "
+            f"the audit trail ends with {states[-1]}"
+        )
+    results = [state for state in states if state in (Status.SCREENED, Status.REFUSED)]
+    if len(results) > 1:
+        yield f"diagnosis {diagnosis.pk}: the audit trail holds {len(results)} results"
+
+
+def _events(ids: list[str]) -> dict[str, list[str]]:
+    """Actions of the diagnoses ``ids``, oldest first."""
+    grouped: dict[str, list[str]] = defaultdict(list)
+    rows = (
+        _diagnosis_events()
+        .filter(target_id__in=ids)
+        .order_by("pk")
+        .values_list("target_id", "action")
+    )
+    for target_id, action in rows:
+        grouped[target_id].append(action)
+    return grouped
+
+
+def _events_without_row() -> Iterator[str]:
+    received = _diagnosis_events().filter(action="diagnosis.received").order_by("pk")
+    for target_id in received.values_list("target_id", flat=True).iterator(BATCH):
+        if not Diagnosis.objects.filter(pk=int(target_id)).exists():
+            yield f"diagnosis {target_id}: is in the audit trail, its row is gone"
+
+
+def _diagnosis_events() -> QuerySet[AuditEvent]:
+    return AuditEvent.objects.filter(target_type=Diagnosis._meta.label_lower)

@@ -1,0 +1,75 @@
+"""Image files of diagnoses: named by content, written whole or not at all."""
+
+import hashlib
+import os
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from django.conf import settings
+
+from diagnosis.imaging.decode import StoredImage
+
+
+def media_path(name: str) -> Path:
+    """Where the file ``name`` (as kept in ``Diagnosis.image_name``) lies."""
+    return Path(settings.MEDIA_ROOT) / name
+
+
+def media_write(image: StoredImage) -> tuple[str, str]:
+    """Keep an image; gives its name and sha256.
+
+    The file appears under its final name complete and on disk, or not at all. A file that is
+    already there is kept and its age reset, which protects it from ``clean_media`` until the
+    row that refers to it is committed.
+    """
+    digest = hashlib.sha256(image.data).hexdigest()
+    name = f"fields/{digest[:2]}/{digest}.{image.extension}"
+    path = media_path(name)
+    try:
+        os.utime(path)
+        return name, digest
+    except FileNotFoundError:
+        pass
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(image.data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    _sync_directory(path.parent)
+    return name, digest
+
+
+def media_read(name: str) -> bytes:
+    """The stored bytes.
+
+    Raises:
+        OSError: the file is missing or unreadable.
+    """
+    return media_path(name).read_bytes()
+
+
+def media_files(*, older_than_s: float) -> Iterator[tuple[str, Path]]:
+    """Name and path of every file below ``fields/`` last touched over ``older_than_s`` ago,
+    unfinished writes included."""
+    root = Path(settings.MEDIA_ROOT)
+    limit = time.time() - older_than_s
+    for path in sorted((root / "fields").rglob("*")):
+        if path.is_file() and path.stat().st_mtime < limit:
+            yield path.relative_to(root).as_posix(), path
+
+
+def _sync_directory(folder: Path) -> None:
+    """Make a rename survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,4 +1,4 @@
-"""The product's settings, set for tests: a key of their own, and nothing from a developer's .env."""
+"""The product's settings for tests: a key of their own, nothing from a developer's .env."""
 
 import os
 import secrets

@@ -4,6 +4,7 @@ Every variable stands in README.md and .env.example. A missing or malformed one 
 start with a sentence that says how to mend it.
 """
 
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -59,8 +60,20 @@ def _database(url: str) -> dict[str, object]:
             "init_command": "PRAGMA journal_mode=WAL;",
         }
         if database["NAME"] != ":memory:":
-            Path(str(database["NAME"])).parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(str(database["NAME"])).parent
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise ImproperlyConfigured(
+                    f"DATABASE_URL keeps the database in {folder}, which cannot be made "
+                    f"({error.strerror}); name a folder that this user may write."
+                ) from error
     elif database["ENGINE"] == "django.db.backends.mysql":
+        if find_spec("MySQLdb") is None:
+            raise ImproperlyConfigured(
+                "DATABASE_URL names a MySQL server, and the mysqlclient package is missing; "
+                "install libmariadb-dev and pkg-config, then run `requirements/venv.sh mysql`."
+            )
         database["OPTIONS"] = {
             "charset": "utf8mb4",
             "sql_mode": "STRICT_TRANS_TABLES",

@@ -1,0 +1,50 @@
+.DEFAULT_GOAL := run
+PY := .venv/bin/python
+.PHONY: run test test-long lint lock ml dev
+
+# Portal, API, admin and worker on http://127.0.0.1:8000 (PORT, DEMO_PASSWORD: see .env.example)
+run: .env
+	@$(PY) manage.py serve
+
+# Never overwritten: losing SECRET_KEY signs everybody out.
+.env: | venv
+	@umask 077; $(PY) -c 'import pathlib, secrets; \
+	text = pathlib.Path(".env.example").read_text("utf-8"); \
+	text = text.replace("\nSECRET_KEY=\n", f"\nSECRET_KEY={secrets.token_urlsafe(50)}\n"); \
+	pathlib.Path(".env.part").write_text(text, "utf-8")'
+	@mv .env.part .env
+	@echo "Wrote .env with a fresh SECRET_KEY."
+
+.PHONY: venv
+venv:
+	@requirements/venv.sh run
+
+# What the tests need; the lock also holds run.txt, ml.txt and mysql.txt.
+dev:
+	@tests/system_packages.sh
+	@requirements/venv.sh dev
+
+ml:
+	@requirements/venv.sh ml
+
+# Everything, on SQLite and on MariaDB, within 15 minutes.
+test: dev lint
+	@$(PY) tests/on_mariadb.py pytest -q -n 2 --dist loadgroup -m "not browser and not data and not long" tests/webapp tests/patients tests/diagnosis
+	@$(PY) -m pytest -n 2 --dist loadgroup -m "not long"
+
+# The long versions of the kill, fuzz and soak runs.
+test-long: dev
+	@$(PY) -m pytest -m long
+
+lint: dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+	.venv/bin/djlint --lint --quiet .
+	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
+
+# Resolve the locks anew; needs uv. `make lock UPGRADE=--upgrade` takes newer versions.
+lock:
+	@command -v uv >/dev/null || { echo "make lock needs uv: https://docs.astral.sh/uv/" >&2; exit 1; }
+	@requirements/lock.sh $(UPGRADE)

@@ -1,19 +1,32 @@
-"""Fixtures that all tests share; those that start the product or a browser are in fixtures/."""
+"""Fixtures that all tests share."""
 
 import os
+import secrets
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.product import Product, Served, copy_product
+
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
     from django.test import Client
+    from playwright.sync_api import Browser, Page
     from pytest_django.fixtures import SettingsWrapper
     from rest_framework.test import APIClient
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DATA_DIR", ROOT.parent / "shared/data"))
+
+
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share one running product stay in one process."""
+    for item in items:
+        if "served" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("served"))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -42,7 +55,7 @@ def clinician(db: None, django_user_model: "type[User]") -> "User":
     from django.contrib.auth.models import Group
 
     user = django_user_model.objects.create_user("clinician")
-    user.groups.add(Group.objects.get_or_create(name="Clinician")[0])
+    user.groups.add(Group.objects.get(name="Clinician"))
     return user
 
 
@@ -63,3 +76,49 @@ def api(clinician: "User") -> "APIClient":
     token = Token.objects.create(user=clinician)
     client.credentials(HTTP_AUTHORIZATION=f"Token {token.key}")
     return client
+
+
+@pytest.fixture(scope="session")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """The product as `make run` starts it, with a database of its own, for the whole session.
+
+    The tests' own ORM does not see that database: use the pages or the API.
+    """
+    password = secrets.token_urlsafe(12)
+    root = copy_product(tmp_path_factory.mktemp("served"))
+    with Product(root, {"DEMO_PASSWORD": password}) as product:
+        product.wait_until_ready()
+        yield Served(product.url, "demo", password)
+
+
+@pytest.fixture(scope="session")
+def browser() -> "Iterator[Browser]":
+    """Headless Chromium from the system's packages; CHROMIUM names another."""
+    from playwright.sync_api import sync_playwright
+
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        # Playwright leaves an event loop running, and Django would refuse its ORM to all tests
+        # that come later in this process.
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        browser = playwright.chromium.launch(
+            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+            args=[
+                "--no-sandbox",  # root, in continuous integration
+                "--disable-gpu",
+                "--disable-quic",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(browser: "Browser", served: Served) -> "Iterator[Page]":
+    """A fresh browser session on the served product: addresses may begin with ``/``."""
+    context = browser.new_context(base_url=served.url)
+    yield context.new_page()
+    context.close()

@@ -1,0 +1,89 @@
+"""``python tests/on_mariadb.py COMMAND …``: run a command with a MariaDB server of its own.
+
+The server listens on the loopback address only, keeps its data in a temporary folder, and ends
+with the command. The command finds it in DATABASE_URL. No service of the machine is touched.
+"""
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+START_WITHIN_S = 60
+
+
+def _program(name: str) -> str:
+    found = shutil.which(name, path=f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin")
+    return found or sys.exit(f"{name} is missing: run tests/system_packages.sh.")
+
+
+def free_port() -> int:
+    """A port of the loopback address on which nothing listens now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def mariadb() -> Iterator[str]:
+    """The DATABASE_URL of a server that runs while the context is open."""
+    with tempfile.TemporaryDirectory(prefix="mariadb-") as temporary:
+        folder = Path(temporary)
+        options = ["--no-defaults", f"--datadir={folder}/data"]
+        if os.getuid() == 0:  # it refuses to run as root unless it is told to
+            options += ["--user=root"]
+        with (folder / "log").open("wb") as log:
+            subprocess.run(
+                [_program("mariadb-install-db"), *options, "--skip-test-db"],
+                stdout=log,
+                stderr=log,
+                check=True,
+            )
+            password, port = secrets.token_hex(16), free_port()
+            # The server runs this file when it starts, before it accepts connections.
+            (folder / "init.sql").write_text(
+                f"CREATE USER portal@'127.0.0.1' IDENTIFIED BY '{password}';\n"
+                "GRANT ALL ON *.* TO portal@'127.0.0.1';\n"
+            )
+            options += [
+                f"--port={port}",
+                f"--socket={folder}/socket",
+                f"--init-file={folder}/init.sql",
+                "--bind-address=127.0.0.1",
+                "--skip-name-resolve",
+                "--skip-log-bin",
+                # Nothing here has to survive a power cut.
+                "--innodb-flush-log-at-trx-commit=0",
+            ]
+            server = subprocess.Popen([_program("mariadbd"), *options], stdout=log, stderr=log)
+            try:
+                _wait_for(server, port, folder / "log")
+                yield f"mysql://portal:{password}@127.0.0.1:{port}/portal"
+            finally:
+                server.terminate()
+                server.wait()
+
+
+def _wait_for(server: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_WITHIN_S
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            return
+        except OSError:
+            if server.poll() is not None or time.monotonic() > deadline:
+                sys.exit(f"MariaDB did not start:\n{log.read_text(errors='replace')[-2000:]}")
+            time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    with mariadb() as url:
+        command = subprocess.run(sys.argv[1:], env={**os.environ, "DATABASE_URL": url})
+    sys.exit(command.returncode)

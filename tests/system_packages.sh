@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# What the tests need beside Python packages: Chromium, a MariaDB server, and what mysqlclient
+# is built with. Installs it where this may (root, apt); else says what is missing.
+set -euo pipefail
+export PATH=$PATH:/usr/sbin:/sbin # where Debian puts servers
+
+missing=()
+needs() { command -v "$1" >/dev/null || missing+=("$2"); }
+needs "${CHROMIUM:-chromium}" chromium
+needs mariadbd mariadb-server
+needs mariadb_config libmariadb-dev
+needs pkg-config pkg-config
+needs cc gcc
+header=$("${PYTHON:-python3}" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
+[ -e "$header" ] || missing+=(python3-dev)
+
+[ ${#missing[@]} -gt 0 ] || exit 0
+if [ "$(id -u)" != 0 ] || ! command -v apt-get >/dev/null; then
+    echo "The tests also need these packages (Debian's names): ${missing[*]}." \
+        "Install them and try again; CHROMIUM names a Chromium that is not on the PATH." >&2
+    exit 1
+fi
+echo "Installing ${missing[*]} …"
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null

@@ -60,8 +60,8 @@ def draw_smear(
     _add_platelets(density, stain, rng)
     count = int(rng.integers(3, 15))
     _add_nucleated_cells(density, stain, grain, rng, count if nucleated is None else nucleated)
-    field = _light(rng) * stain.lamp * np.exp(-density)
-    field = cv2.GaussianBlur(field, (0, 0), float(rng.uniform(0.8, 1.6)))
+    light = _light(rng) * stain.lamp * np.exp(-density)
+    field = np.asarray(cv2.GaussianBlur(light, (0, 0), rng.uniform(0.8, 1.6)), np.float32)
     return _photograph(field, height, width, rng)
 
 
@@ -74,8 +74,8 @@ def _mix_stain(rng: np.random.Generator) -> _Stain:
         rng.uniform(0.9, 1.1) * rng.dirichlet((1, 1, 1)) @ np.array([_VIOLET, _PURPLE, _MAUVE])
     )
     cytoplasm = np.array([0.46, 0.4, 0.06]) * rng.uniform(0.8, 1.2)
-    # Slightly overexposed, as these cameras are set: green and blue clip in clear areas.
-    lamp = np.array([249.0, 262.0, 256.0]) * rng.uniform(0.99, 1.01, 3)
+    # Slightly overexposed, as this camera was set: green clips where the glass is clear.
+    lamp = np.array([251.0, 259.0, 253.5]) * rng.uniform(0.994, 1.006, 3)
     return _Stain(
         *(array.astype(np.float32) for array in (red_cell, nucleus, cytoplasm, lamp)),
     )
@@ -86,8 +86,8 @@ def _light(rng: np.random.Generator) -> NDArray[np.float32]:
     rows, columns = np.mgrid[-1 : 1 : _HEIGHT * 1j, -1 : 1 : _WIDTH * 1j].astype(np.float32)
     across, down = rng.uniform(-0.35, 0.35, 2)
     radius = ((columns - across) ** 2 + (rows - down) ** 2) / 2
-    falloff = rng.uniform(0.5, 1.0) * np.array([0.075, 0.045, 0.0], np.float32)
-    yellow = rng.uniform(0.0, 0.03) * np.array([0.0, 0.0, 1.0], np.float32)
+    falloff = rng.uniform(0.7, 1.2) * np.array([0.14, 0.08, 0.02], np.float32)
+    yellow = rng.uniform(0.02, 0.06) * np.array([0.0, 0.0, 1.0], np.float32)
     return 1 - radius[..., np.newaxis] * falloff - np.exp(-3 * radius)[..., np.newaxis] * yellow
 
 

@@ -121,7 +121,7 @@ class Specimen(models.Model):
         # It stands in addresses (/specimens/…), so it is one URL segment and never "." or "..".
         validators=[
             RegexValidator(
-                r"^[A-Z0-9][A-Z0-9._-]*\Z",
+                r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z",
                 "Use letters, digits, full stop, hyphen and underscore, "
                 "beginning with a letter or digit.",
                 "characters",

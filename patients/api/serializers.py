@@ -1,0 +1,51 @@
+"""JSON of patients and specimens; what is valid is saved through the services.
+
+``save`` takes ``actor``, the signed-in user.
+"""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from patients import services
+from patients.models import Patient, Specimen
+
+
+class PatientSerializer(serializers.ModelSerializer[Patient]):
+    """A patient."""
+
+    class Meta:
+        model = Patient
+        fields = ["id", "medical_record_number", "name", "date_of_birth", "sex", "created_at"]
+
+    def create(self, validated_data: dict[str, Any]) -> Patient:
+        """Register a patient."""
+        return services.patient_create(**validated_data)
+
+    def update(self, instance: Patient, validated_data: dict[str, Any]) -> Patient:
+        """Change the patient."""
+        return services.patient_update(patient=instance, **validated_data)
+
+
+class SpecimenSerializer(serializers.ModelSerializer[Specimen]):
+    """A specimen; ``patient`` is the patient's ``id``."""
+
+    class Meta:
+        model = Specimen
+        fields = [
+            "accession_number",
+            "patient",
+            "collected_at",
+            "received_at",
+            "stain",
+            "site",
+            "created_at",
+        ]
+
+    def create(self, validated_data: dict[str, Any]) -> Specimen:
+        """Register a specimen."""
+        return services.specimen_create(**validated_data)
+
+    def update(self, instance: Specimen, validated_data: dict[str, Any]) -> Specimen:
+        """Change the specimen."""
+        return services.specimen_update(specimen=instance, **validated_data)

@@ -1,0 +1,111 @@
+"""REST: patients and specimens."""
+
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from drf_spectacular.utils import (
+    OpenApiParameter,
+    OpenApiResponse,
+    extend_schema,
+    extend_schema_view,
+)
+from rest_framework import serializers, viewsets
+from rest_framework.fields import get_error_detail
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from patients import selectors, services
+from patients.api.serializers import PatientSerializer, SpecimenSerializer
+from patients.models import Patient, Specimen
+from webapp.api_errors import Problem
+from webapp.audit.services import audit_record
+
+_SEARCH = OpenApiParameter(
+    "search",
+    str,
+    description="Words that must all occur in the record number, the name or an accession number.",
+)
+_PATIENT = OpenApiParameter("patient", int, description="Only the specimens of this patient.")
+_DELETED = {204: None, 409: OpenApiResponse(description="It has diagnoses, which are kept.")}
+
+
+class _ServiceViewSet(viewsets.ModelViewSet[Any]):
+    """CRUD whose reads are audited and whose refusals are problem documents."""
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """Translate what the services raise."""
+        if isinstance(exc, ValidationError):
+            exc = serializers.ValidationError(get_error_detail(exc))
+        elif isinstance(exc, services.DeletionRefused):
+            exc = Problem(409, exc.code, str(exc))
+        return super().handle_exception(exc)
+
+    def paginate_queryset(self, queryset: Any) -> list[Any] | None:
+        """One page, audited."""
+        page = super().paginate_queryset(queryset)
+        services.listing_record(actor=self.request.user, rows=page or [])
+        return page
+
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """One row, audited."""
+        row = self.get_object()
+        audit_record(actor=request.user, action=f"{row._meta.model_name}.viewed", target=row)
+        return Response(self.get_serializer(row).data)
+
+    def perform_create(self, serializer: serializers.BaseSerializer[Any]) -> None:
+        """Save as the signed-in user."""
+        serializer.save(actor=self.request.user)
+
+    def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
+        """Save as the signed-in user."""
+        serializer.save(actor=self.request.user)
+
+
+@extend_schema_view(
+    list=extend_schema(parameters=[_SEARCH]), destroy=extend_schema(responses=_DELETED)
+)
+class PatientViewSet(_ServiceViewSet):
+    """Patients."""
+
+    queryset = Patient.objects.all()
+    serializer_class = PatientSerializer
+    lookup_value_regex = "[0-9]+"
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        """What ``?search=`` finds."""
+        if self.action != "list":
+            return queryset
+        return selectors.patient_list(search=self.request.query_params.get("search", ""))
+
+    def perform_destroy(self, instance: Patient) -> None:
+        """Delete the patient and the specimens."""
+        services.patient_delete(actor=self.request.user, patient=instance)
+
+
+@extend_schema_view(
+    list=extend_schema(parameters=[_SEARCH, _PATIENT]), destroy=extend_schema(responses=_DELETED)
+)
+class SpecimenViewSet(_ServiceViewSet):
+    """Specimens, by accession number."""
+
+    queryset = Specimen.objects.all()
+    serializer_class = SpecimenSerializer
+    lookup_field = "accession_number"
+    lookup_url_kwarg = "accession"
+    lookup_value_regex = "[^/]+"
+
+    def filter_queryset(self, queryset: Any) -> Any:
+        """What ``?search=`` and ``?patient=`` leave."""
+        if self.action != "list":
+            return queryset
+        patient = self.request.query_params.get("patient")
+        if patient is not None and not (patient.isascii() and patient.isdecimal()):
+            raise serializers.ValidationError({"patient": ["Give the patient's id, a number."]})
+        return selectors.specimen_list(
+            search=self.request.query_params.get("search", ""),
+            patient_id=None if patient is None else int(patient),
+        )
+
+    def perform_destroy(self, instance: Specimen) -> None:
+        """Delete the specimen."""
+        services.specimen_delete(actor=self.request.user, specimen=instance)

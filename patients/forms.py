@@ -1,0 +1,105 @@
+"""The portal's forms; the models check, the services save."""
+
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.utils import timezone
+
+from patients.models import EARLIEST_BIRTH, Patient, Specimen
+
+
+class DateInput(forms.DateInput):
+    """The browser's date picker."""
+
+    input_type = "date"
+
+    def format_value(self, value: Any) -> Any:
+        """ISO 8601, whatever the language, as HTML wants it."""
+        return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+class DateTimeInput(forms.DateTimeInput):
+    """The browser's date and time picker."""
+
+    input_type = "datetime-local"
+
+    def format_value(self, value: Any) -> Any:
+        """ISO 8601 to the minute, or to the second where a machine stamped seconds."""
+        if not isinstance(value, datetime):
+            return value
+        return value.strftime("%Y-%m-%dT%H:%M:%S" if value.second else "%Y-%m-%dT%H:%M")
+
+
+class PatientForm(forms.ModelForm[Patient]):
+    """A patient's details."""
+
+    class Meta:
+        model = Patient
+        fields = ["medical_record_number", "name", "date_of_birth", "sex"]
+        widgets = {"date_of_birth": DateInput(attrs={"min": EARLIEST_BIRTH.isoformat()})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("medical_record_number", "name"):
+            # A shared workstation must not offer one patient's details for the next.
+            self.fields[name].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
+
+    def changes(self) -> dict[str, Any]:
+        """The changed fields, for the service."""
+        return {name: self.cleaned_data[name] for name in self.changed_data}
+
+
+class SpecimenForm(forms.ModelForm[Specimen]):
+    """A new specimen of the patient that ``instance`` names."""
+
+    class Meta:
+        model = Specimen
+        fields = ["accession_number", "site", "stain", "collected_at", "received_at"]
+        widgets = {"collected_at": DateTimeInput(), "received_at": DateTimeInput()}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["accession_number"].widget.attrs.update(
+            {"autocomplete": "off", "spellcheck": "false"}
+        )
+        zone = timezone.get_current_timezone_name()
+        for name in ("collected_at", "received_at"):
+            self.fields[name].help_text = f"Date and time in {zone}."
+
+    def changes(self) -> dict[str, Any]:
+        """The changed fields, for the service."""
+        return {name: self.cleaned_data[name] for name in self.changed_data}
+
+
+class SpecimenChangeForm(SpecimenForm):
+    """An existing specimen; it can also be moved to the patient it really belongs to."""
+
+    medical_record_number = forms.CharField(
+        label="Patient",
+        help_text="Medical record number; change it if the specimen was registered "
+        "for the wrong patient.",
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["medical_record_number"] = self.instance.patient.medical_record_number
+
+    def clean_medical_record_number(self) -> Patient:
+        """The patient with this number."""
+        number = self.cleaned_data["medical_record_number"]
+        patient = Patient.objects.filter(medical_record_number=number).first()
+        if patient is None:
+            raise ValidationError(
+                "No patient has this number; correct it, or register the patient first."
+            )
+        return patient
+
+    def changes(self) -> dict[str, Any]:
+        """The changed fields, for the service."""
+        changes = super().changes()
+        if "medical_record_number" in changes:
+            changes["patient"] = changes.pop("medical_record_number")
+        return changes

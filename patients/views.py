@@ -1,0 +1,160 @@
+"""The portal's pages for patients and specimens.
+
+The two pages that show diagnoses too, ``patient_detail`` and ``specimen_detail``, belong to
+``diagnosis.portal``.
+"""
+
+import copy
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from django.contrib import messages
+from django.contrib.auth.decorators import permission_required
+from django.core.exceptions import ValidationError
+from django.core.paginator import Paginator
+from django.forms import ModelForm
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from patients import selectors, services
+from patients.forms import PatientForm, SpecimenChangeForm, SpecimenForm
+from patients.models import Patient, Specimen
+from webapp.audit.services import audit_record
+
+PAGE_SIZE = 50
+
+Row = TypeVar("Row", Patient, Specimen)
+
+
+@require_safe
+@permission_required("patients.view_patient", raise_exception=True)
+def patient_list(request: HttpRequest) -> HttpResponse:
+    """All patients, or those a search finds."""
+    search = request.GET.get("search", "").strip()
+    paginator = Paginator(selectors.patient_list(search=search), PAGE_SIZE)
+    page = paginator.get_page(request.GET.get("page"))
+    services.listing_record(actor=request.user, rows=page)
+    return render(request, "patients/patient_list.html", {"page_obj": page, "search": search})
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("patients.add_patient", raise_exception=True)
+def patient_create(request: HttpRequest) -> HttpResponse:
+    """Register a patient."""
+    form = PatientForm(_posted(request))
+    patient = _saved(form, lambda: services.patient_create(actor=request.user, **form.cleaned_data))
+    if patient is None:
+        return render(request, "patients/patient_form.html", {"form": form})
+    messages.success(request, f"{patient} is registered.")
+    return redirect(patient)
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("patients.change_patient", raise_exception=True)
+def patient_update(request: HttpRequest, pk: int) -> HttpResponse:
+    """Correct a patient's details."""
+    patient = _opened(request, get_object_or_404(Patient, pk=pk))
+    form = PatientForm(_posted(request), instance=copy.copy(patient))
+    changed = _saved(
+        form,
+        lambda: services.patient_update(actor=request.user, patient=patient, **form.changes()),
+    )
+    if changed is None:
+        return render(request, "patients/patient_form.html", {"form": form, "patient": patient})
+    messages.success(request, f"The details of {changed} are saved.")
+    return redirect(changed)
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("patients.delete_patient", raise_exception=True)
+def patient_delete(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask, then delete a patient without diagnoses, and the specimens."""
+    patient = _opened(request, get_object_or_404(Patient, pk=pk))
+    template = "patients/patient_confirm_delete.html"
+    if request.method != "POST":
+        return render(request, template, {"patient": patient})
+    try:
+        services.patient_delete(actor=request.user, patient=patient)
+    except services.DeletionRefused as refusal:
+        context = {"patient": patient, "refusal": str(refusal)}
+        return render(request, template, context, status=409)
+    messages.success(request, f"{patient} is deleted.")
+    return redirect("patient_list")
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("patients.add_specimen", raise_exception=True)
+def specimen_create(request: HttpRequest, pk: int) -> HttpResponse:
+    """Register a specimen of one patient."""
+    patient = _opened(request, get_object_or_404(Patient, pk=pk))
+    form = SpecimenForm(_posted(request), instance=Specimen(patient=patient))
+    specimen = _saved(
+        form,
+        lambda: services.specimen_create(actor=request.user, patient=patient, **form.cleaned_data),
+    )
+    if specimen is None:
+        return render(request, "patients/specimen_form.html", {"form": form, "patient": patient})
+    messages.success(request, f"Specimen {specimen} is registered.")
+    return redirect(specimen)
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("patients.change_specimen", raise_exception=True)
+def specimen_update(request: HttpRequest, accession: str) -> HttpResponse:
+    """Correct a specimen's details."""
+    specimen = _opened(request, _specimen(accession))
+    form = SpecimenChangeForm(_posted(request), instance=copy.copy(specimen))
+    changed = _saved(
+        form,
+        lambda: services.specimen_update(actor=request.user, specimen=specimen, **form.changes()),
+    )
+    if changed is None:
+        context = {"form": form, "specimen": specimen, "patient": specimen.patient}
+        return render(request, "patients/specimen_form.html", context)
+    messages.success(request, f"The details of specimen {changed} are saved.")
+    return redirect(changed)
+
+
+@require_http_methods(["GET", "POST"])
+@permission_required("patients.delete_specimen", raise_exception=True)
+def specimen_delete(request: HttpRequest, accession: str) -> HttpResponse:
+    """Ask, then delete a specimen without diagnoses."""
+    specimen = _opened(request, _specimen(accession))
+    template = "patients/specimen_confirm_delete.html"
+    if request.method != "POST":
+        return render(request, template, {"specimen": specimen})
+    try:
+        services.specimen_delete(actor=request.user, specimen=specimen)
+    except services.DeletionRefused as refusal:
+        context = {"specimen": specimen, "refusal": str(refusal)}
+        return render(request, template, context, status=409)
+    messages.success(request, f"Specimen {specimen} is deleted.")
+    return redirect(specimen.patient)
+
+
+def _specimen(accession: str) -> Specimen:
+    specimens = Specimen.objects.select_related("patient")
+    return get_object_or_404(specimens, accession_number=accession)
+
+
+def _posted(request: HttpRequest) -> Any:
+    return request.POST if request.method == "POST" else None
+
+
+def _opened(request: HttpRequest, row: Row) -> Row:
+    """``row``; opening its page is on record as a read, what is posted is on record by itself."""
+    if request.method == "GET":
+        audit_record(actor=request.user, action=f"{row._meta.model_name}.viewed", target=row)
+    return row
+
+
+def _saved(form: ModelForm[Any], save: Callable[[], Row]) -> Row | None:
+    """What ``save`` saved; ``None`` if nothing valid was posted, with the errors on the form."""
+    if not form.is_valid():
+        return None
+    try:
+        return save()
+    except ValidationError as error:
+        form.add_error(None, error)
+        return None

@@ -12,6 +12,7 @@ import keras
 from keras import layers
 
 from export.config import CLASS_LABELS, INPUT_HEIGHT, INPUT_WIDTH
+from export.errors import RunError
 
 FEATURES = "features"
 LOGITS = "logits"
@@ -25,11 +26,11 @@ def build(architecture: str, seed: int) -> keras.Model:
     """A new network with weights drawn from ``seed``.
 
     Raises:
-        ValueError: no architecture has that name.
+        RunError: no architecture has that name.
     """
     if architecture not in ARCHITECTURES:
         known = ", ".join(sorted(ARCHITECTURES))
-        raise ValueError(f"There is no architecture {architecture!r}; choose one of: {known}.")
+        raise RunError(f"There is no architecture {architecture!r}; choose one of: {known}.")
     keras.utils.set_random_seed(seed)
     image = keras.Input((INPUT_HEIGHT, INPUT_WIDTH, 3), name="image")
     features = ARCHITECTURES[architecture](image)

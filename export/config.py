@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from diagnosis.imaging.contract import LABELS, Rectangle
+from diagnosis.state import Headline
 
 INPUT_HEIGHT = 224
 INPUT_WIDTH = 224
@@ -26,6 +27,9 @@ UNSEEN_SOURCES = (
     ("not_smear", "skin"),
     ("not_smear", "xray"),
 )
+
+# The headlines by which the software commits itself.
+CONFIDENT = (Headline.SUSPICIOUS, Headline.NOT_SUSPICIOUS)
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -13,13 +13,10 @@ from diagnosis.errors import ImageRefused
 from diagnosis.imaging.decode import decode
 from diagnosis.imaging.preprocess import resize
 from export.config import CLASS_LABELS, INPUT_HEIGHT, INPUT_WIDTH
+from export.errors import DataError
 
 SPLITS = ("train", "calibration")
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".gif")
-
-
-class DataError(ValueError):
-    """The data folder is not what training and evaluation need; says how to mend it."""
 
 
 @dataclass(frozen=True)

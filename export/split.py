@@ -3,7 +3,8 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from export.dataset import SPLITS, DataError, Field
+from export.dataset import SPLITS, Field
+from export.errors import DataError
 
 
 def official_split(fields: Sequence[Field]) -> tuple[list[Field], list[Field]]:

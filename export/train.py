@@ -29,6 +29,7 @@ from export import architectures
 from export.augment import augment, fill_corner, generator
 from export.config import CLASS_LABELS, COVERED, ROOT
 from export.dataset import Field, data_digest, labels_of, load_canonical
+from export.errors import RunError
 
 Report = Callable[[str], None]
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
@@ -37,10 +38,6 @@ CHECKPOINT = "checkpoint.weights.h5"
 MODEL = "model.keras"
 HISTORY = "history.csv"
 CONFIG = "config.json"
-
-
-class RunError(RuntimeError):
-    """A run folder cannot be used as asked; says how to mend it."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +111,7 @@ def train(
         report(_progress(figures, config.epochs, left))
 
     model.optimizer.finalize_variable_values(model.trainable_variables)
-    finished = keras.Model(model.inputs, model.outputs, name=model.name)
+    finished = keras.Model(model.input, model.output, name=model.name)
     _replace(run / MODEL, finished.save)
     return finished
 

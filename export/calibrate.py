@@ -1,0 +1,138 @@
+"""Temperature, out-of-domain score and decision bounds of a trained network.
+
+Features come from the train split, everything that is chosen from the calibration split. It
+holds 14 groups, 2 of them Benign: enough to place a number, too few to promise anything by it.
+"""
+
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from diagnosis.imaging.contract import BENIGN, LABELS
+from export.architectures import LOGITS
+from export.train import normalise
+
+SHRINKAGE = 0.01
+OOD_PERCENTILE = 97.0
+SUSPICIOUS_MIN = 0.5
+NOT_SUSPICIOUS_CEILING = 0.10
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What turns logits and pooled features into the published answers.
+
+    Attributes:
+        temperature: divides the logits before the softmax.
+        whitening: float32 [D, D]; a feature vector times it has unit covariance inside a class.
+        class_means: float32 [classes, D], of whitened features.
+        ood_max: largest ``ood_score`` of a field that may get a confident verdict.
+        suspicious_min, not_suspicious_max: bounds on m = 1 − P(Benign).
+    """
+
+    temperature: float
+    whitening: NDArray[np.float32]
+    class_means: NDArray[np.float32]
+    ood_max: float
+    suspicious_min: float
+    not_suspicious_max: float
+
+
+def calibrate(
+    model: keras.Model,
+    train_images: NDArray[np.uint8],
+    train_labels: NDArray[np.int64],
+    calibration_images: NDArray[np.uint8],
+    calibration_labels: NDArray[np.int64],
+) -> Calibration:
+    """Fit everything for ``model`` on canonical images, uint8 [N, 224, 224, 3]."""
+    train_features, _ = features_and_logits(model, train_images)
+    features, logits = features_and_logits(model, calibration_images)
+    whitening, class_means = fit_domain(train_features, train_labels)
+    temperature = fit_temperature(logits, calibration_labels)
+    malignancy = 1 - softmax(logits / temperature)[:, LABELS.index(BENIGN)]
+    malignant = calibration_labels != LABELS.index(BENIGN)
+    return Calibration(
+        temperature=temperature,
+        whitening=whitening,
+        class_means=class_means,
+        ood_max=float(np.percentile(ood_scores(features, whitening, class_means), OOD_PERCENTILE)),
+        suspicious_min=SUSPICIOUS_MIN,
+        not_suspicious_max=fit_not_suspicious_max(malignancy[malignant]),
+    )
+
+
+def features_and_logits(
+    model: keras.Model, images: NDArray[np.uint8]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Pooled features float32 [N, D] and logits float32 [N, classes], in inference mode."""
+    both = keras.Model(model.inputs, [model.get_layer(name).output for name in ("pooled", LOGITS)])
+    starts = range(0, len(images), 64)
+    parts = [both.predict_on_batch(normalise(images[i : i + 64])) for i in starts]
+    pooled, logits = zip(*parts, strict=True)
+    return np.concatenate(pooled), np.concatenate(logits)
+
+
+def fit_domain(
+    features: NDArray[np.float32], labels: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Whitening [D, D] and whitened class means [classes, D] of the training features.
+
+    Class-conditional Gaussians with one covariance (Lee et al. 2018), shrunk by 1 % towards a
+    multiple of the identity, so that directions without variance cannot dominate.
+    """
+    exact = features.astype(np.float64)
+    means = np.stack([exact[labels == label].mean(axis=0) for label in range(len(LABELS))])
+    centred = exact - means[labels]
+    covariance = centred.T @ centred / len(exact)
+    size = len(covariance)
+    covariance *= 1 - SHRINKAGE
+    covariance += SHRINKAGE * np.trace(covariance) / size * np.eye(size)
+    whitening = np.linalg.cholesky(np.linalg.inv(covariance))
+    return whitening.astype(np.float32), (means @ whitening).astype(np.float32)
+
+
+def ood_scores(
+    features: NDArray[np.float32],
+    whitening: NDArray[np.float32],
+    class_means: NDArray[np.float32],
+) -> NDArray[np.float32]:
+    """Mahalanobis distance to the nearest class over √D, float32 [N]: about 1 inside a class."""
+    offset = (features @ whitening)[:, np.newaxis] - class_means
+    return np.sqrt((offset**2).mean(axis=2).min(axis=1))
+
+
+def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
+    """The temperature of smallest negative log-likelihood (Guo et al. 2017), in [0.05, 20].
+
+    Ternary search over its logarithm, in which the likelihood has one minimum.
+    """
+    low, high = np.log(0.05), np.log(20.0)
+    for _ in range(60):
+        left, right = low + (high - low) / 3, high - (high - low) / 3
+        if _loss(logits, labels, np.exp(left)) < _loss(logits, labels, np.exp(right)):
+            high = right
+        else:
+            low = left
+    return float(np.exp((low + high) / 2))
+
+
+def fit_not_suspicious_max(malignancy: NDArray[np.floating]) -> float:
+    """Half the smallest m of a malignant calibration field, and 0.10 at most.
+
+    So no malignant calibration field is called not suspicious, with a factor of two to spare.
+    """
+    return min(NOT_SUSPICIOUS_CEILING, float(malignancy.min()) / 2)
+
+
+def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Probabilities float64 [N, classes]."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def _loss(logits: NDArray[np.float32], labels: NDArray[np.int64], temperature: float) -> float:
+    chosen = softmax(logits / temperature)[np.arange(len(labels)), labels]
+    return float(-np.log(np.maximum(chosen, 1e-300)).mean())

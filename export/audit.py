@@ -47,8 +47,8 @@ def paint_over_cells(rgb: Image) -> Image:
     purple = (channels[..., 0] + channels[..., 2]) / 2 - channels[..., 1] > 22
     hue = cv2.cvtColor(rgb, cv2.COLOR_RGB2HSV)[..., 0]
     mask = (purple & (hue > 116)).astype(np.uint8)
-    mask = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
-    cells = cv2.dilate(mask, np.ones((15, 15), np.uint8)).astype(bool)
+    opened = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    cells = cv2.dilate(opened, np.ones((15, 15), np.uint8)).astype(bool)
     painted = rgb.copy()
     if cells.any() and not cells.all():
         painted[cells] = np.median(rgb[~cells], axis=0).astype(np.uint8)

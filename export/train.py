@@ -103,7 +103,7 @@ def train(
         started = time.monotonic()
         figures = _train_epoch(model, config, epoch, images, labels)
         figures |= _evaluate_averaged(model, held_images, held_labels)
-        figures |= {"epoch": epoch + 1, "seconds": round(time.monotonic() - started, 1)}
+        figures |= {"epoch": float(epoch + 1), "seconds": round(time.monotonic() - started, 1)}
         history.append(figures)
         _replace(run / CHECKPOINT, model.save_weights)
         _write_history(run, history)

@@ -1,0 +1,108 @@
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from diagnosis.errors import ContractError
+from diagnosis.predictors.store import Live, published_versions, read_live
+from export import registry
+
+NAME = "all_smear"
+
+
+@pytest.fixture
+def store(published: Path, tmp_path: Path) -> Path:
+    """A store with three copies of the published version, each with its own number."""
+    folder = tmp_path / "serving/models"
+    for version in (1, 2, 3):
+        copy = folder / NAME / str(version)
+        shutil.copytree(published, copy)
+        contract = copy / "assets.extra/contract.json"
+        contract.write_text(json.dumps(json.loads(contract.read_text()) | {"version": version}))
+    return folder
+
+
+def test_promotion_keeps_the_version_before_as_previous(store: Path) -> None:
+    assert registry.promote(store, NAME, 1) == Live(stable=1)
+    assert registry.promote(store, NAME, 2) == Live(stable=2, previous=1)
+    assert registry.promote(store, NAME, 3) == Live(stable=3, previous=2)
+    assert read_live(store, NAME) == Live(stable=3, previous=2)
+
+
+def test_promoting_the_stable_version_again_keeps_the_way_back(store: Path) -> None:
+    registry.promote(store, NAME, 1)
+    registry.promote(store, NAME, 2)
+    assert registry.promote(store, NAME, 2) == Live(stable=2, previous=1)
+
+
+def test_rollback_swaps_and_swaps_back(store: Path) -> None:
+    registry.promote(store, NAME, 1)
+    with pytest.raises(ContractError, match="no previous version"):
+        registry.rollback(store, NAME)
+    registry.promote(store, NAME, 2)
+    assert registry.rollback(store, NAME) == Live(stable=1, previous=2)
+    assert registry.rollback(store, NAME) == Live(stable=2, previous=1)
+
+
+def test_models_config_pins_exactly_what_is_live(store: Path) -> None:
+    registry.promote(store, NAME, 1)
+    registry.promote(store, NAME, 3)
+    text = (store.parent / "models.config").read_text()
+    from google.protobuf import text_format
+    from tensorflow_serving.config import model_server_config_pb2
+
+    config = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+    (model,) = config.model_config_list.config
+    assert (model.name, model.base_path) == (NAME, "/models/all_smear")
+    assert model.model_platform == "tensorflow"
+    assert list(model.model_version_policy.specific.versions) == [1, 3]
+
+
+def test_what_is_not_published_cannot_be_promoted(store: Path) -> None:
+    (store / NAME / ".publishing-abc").mkdir()
+    with pytest.raises(ContractError, match=r"not published \(there is: 1, 2, 3\)"):
+        registry.promote(store, NAME, 4)
+    assert published_versions(store, NAME) == [1, 2, 3]
+
+
+def test_a_version_with_other_weights_cannot_be_promoted(store: Path) -> None:
+    weights = next((store / NAME / "2/variables").glob("*.data-*"))
+    content = bytearray(weights.read_bytes())
+    content[1000] ^= 1
+    weights.write_bytes(content)
+    registry.promote(store, NAME, 1)
+    with pytest.raises(ContractError, match="does not match its contract"):
+        registry.promote(store, NAME, 2)
+    assert read_live(store, NAME) == Live(stable=1)
+
+
+def test_a_renamed_version_directory_cannot_be_promoted(store: Path) -> None:
+    (store / NAME / "3").rename(store / NAME / "7")
+    with pytest.raises(ContractError, match="do not rename"):
+        registry.promote(store, NAME, 7)
+
+
+def test_a_crash_while_writing_leaves_the_old_truth(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    registry.promote(store, NAME, 1)
+
+    def crash(source: Path, target: Path) -> None:
+        if Path(target).name == "live.json":
+            raise KeyboardInterrupt
+        Path(source).rename(target)
+
+    monkeypatch.setattr(registry.os, "replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        registry.promote(store, NAME, 2)
+    assert read_live(store, NAME) == Live(stable=1)
+    assert "versions: 1\n" in (store.parent / "models.config").read_text()
+
+
+def test_list_names_roles_and_accuracy(store: Path) -> None:
+    registry.promote(store, NAME, 1)
+    registry.promote(store, NAME, 2)
+    lines = registry.describe(store, NAME)
+    assert [line.split()[:2] for line in lines] == [["1", "previous"], ["2", "stable"], ["3", "-"]]
+    assert all("%" in line for line in lines)

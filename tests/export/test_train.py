@@ -1,0 +1,143 @@
+import csv
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from export import architectures
+from export.crossval import cross_validate, out_of_fold_figures
+from export.dataset import read_fields
+from export.errors import RunError
+from export.split import official_split
+from export.train import TrainConfig, class_weights, load_run, predict_logits, train
+
+from .conftest import Rows
+
+SmallSet = tuple[Path, Rows]
+
+
+class Killed(BaseException):
+    """Stands for a kill at the worst moment a test can choose: between two epochs."""
+
+
+def quiet(line: str) -> None:
+    """Swallow progress."""
+
+
+@pytest.fixture
+def config(tiny_architecture: str) -> TrainConfig:
+    return TrainConfig(
+        architecture=tiny_architecture, epochs=3, batch_size=4, warmup_epochs=1, seed=7
+    )
+
+
+def test_same_configuration_gives_the_same_weights_also_after_a_kill(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path
+) -> None:
+    sides = official_split(read_fields(small_set[0]))
+    whole = train(config, *sides, tmp_path / "whole", quiet)
+
+    def die(line: str) -> None:
+        if line.startswith("epoch 2/"):
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(config, *sides, tmp_path / "killed", die)
+    said: list[str] = []
+    resumed = train(config, *sides, tmp_path / "killed", said.append)
+    assert "from epoch 2" in said[0]
+    for ours, theirs in zip(whole.get_weights(), resumed.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    histories = [
+        [{k: v for k, v in row.items() if k != "seconds"} for row in csv.DictReader(lines)]
+        for lines in ((tmp_path / name / "history.csv").open() for name in ("whole", "killed"))
+    ]
+    assert histories[0] == histories[1]
+    assert [row["epoch"] for row in histories[0]] == ["1.0", "2.0", "3.0"]
+
+
+def test_another_seed_gives_other_weights(
+    small_set: SmallSet, tiny_run: Path, config: TrainConfig, tmp_path: Path
+) -> None:
+    sides = official_split(read_fields(small_set[0]))
+    other = train(config, *sides, tmp_path / "other", quiet)
+    difference = [
+        np.abs(a - b).max()
+        for a, b in zip(other.get_weights(), load_run(tiny_run).get_weights(), strict=True)
+    ]
+    assert max(difference) > 1e-3
+
+
+def test_a_run_is_not_continued_with_another_configuration(
+    small_set: SmallSet, tiny_run: Path, config: TrainConfig
+) -> None:
+    sides = official_split(read_fields(small_set[0]))
+    with pytest.raises(RunError, match=r"other values of epochs, seed; give --run another"):
+        train(config, *sides, tiny_run, quiet)
+
+
+def test_an_unfinished_run_cannot_be_loaded(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="no finished model"):
+        load_run(tmp_path)
+
+
+def test_the_run_says_what_made_it(tiny_run: Path) -> None:
+    document = json.loads((tiny_run / "config.json").read_text())
+    assert document["seed"] == TrainConfig().seed
+    assert len(document["training_data_digest"]) == 64
+
+
+def test_rare_classes_weigh_more() -> None:
+    weights = class_weights(np.array([0, 0, 0, 0, 1, 1, 2, 3]))
+    np.testing.assert_allclose(weights, [0.5, 1, 2, 2])
+
+
+def test_unknown_architecture_names_the_known_ones() -> None:
+    with pytest.raises(RunError, match="custom_cnn"):
+        architectures.build("alexnet", 0)
+
+
+def test_custom_cnn_has_the_layers_the_published_graph_needs() -> None:
+    model = architectures.build("custom_cnn", 0)
+    assert model.get_layer(architectures.FEATURES).output.shape == (None, 7, 7, 192)
+    assert model.get_layer(architectures.LOGITS).output.shape == (None, 4)
+    assert 300_000 < model.count_params() < 1_400_000
+    features = keras.Model(model.inputs, model.get_layer(architectures.FEATURES).output)
+    noise = np.random.default_rng(0).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
+    assert (np.asarray(features(noise)) >= 0).all()
+
+
+def test_predict_logits_equals_one_pass(tiny_run: Path) -> None:
+    model = load_run(tiny_run)
+    images = np.random.default_rng(0).integers(0, 256, (70, 224, 224, 3), np.uint8)
+    expected = np.asarray(model(images.astype(np.float32) / 127.5 - 1))
+    np.testing.assert_allclose(predict_logits(model, images), expected, atol=1e-5)
+
+
+def test_out_of_fold_answers_cover_every_field_once(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path
+) -> None:
+    fields = read_fields(small_set[0])
+    run = tmp_path / "run"
+    train(config, *official_split(fields), run, quiet)
+    assert out_of_fold_figures(run, fields) is None
+    cross_validate(run, fields, 2, quiet)
+    figures = out_of_fold_figures(run, fields)
+    assert figures is not None
+    assert (figures["accuracy"]["n"], figures["accuracy"]["groups"]) == (16, 8)
+    assert (figures["folds"], figures["epochs"]) == (2, 3)
+    with pytest.raises(RunError, match="of other fields"):
+        out_of_fold_figures(run, fields[1:])
+
+
+@pytest.mark.data
+def test_training_on_real_fields_is_reproducible(data_dir: Path, tmp_path: Path) -> None:
+    """The published architecture, one epoch on a few fields, twice."""
+    train_side, calibration = official_split(read_fields(data_dir))
+    config = TrainConfig(epochs=1, batch_size=16, warmup_epochs=0)
+    sides = train_side[::30], calibration[::20]
+    first, second = (train(config, *sides, tmp_path / name, quiet) for name in "ab")
+    for ours, theirs in zip(first.get_weights(), second.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-6)

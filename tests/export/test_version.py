@@ -1,0 +1,145 @@
+"""The version that this checkout serves: its files, its signatures, its accuracy."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from diagnosis.imaging.preprocess import preprocess
+from diagnosis.imaging.synthetic import draw_smear
+from diagnosis.predictors.embedded import EmbeddedPredictor
+from export import savedmodel
+from export.dataset import labels_of, read_fields
+from export.evaluate import measure_fields
+from export.split import official_split
+from export.train import covered_images
+
+
+@pytest.fixture(scope="module")
+def predictor(published: Path) -> EmbeddedPredictor:
+    """Loading it also proves that the files are those the contract was written for."""
+    return EmbeddedPredictor(published)
+
+
+@pytest.fixture(scope="module")
+def images(predictor: EmbeddedPredictor) -> NDArray[np.uint8]:
+    return np.stack([preprocess(draw_smear(seed), predictor.contract) for seed in range(100, 104)])
+
+
+def test_both_serving_signatures_agree_to_a_millionth(
+    published: Path, images: NDArray[np.uint8]
+) -> None:
+    floats = savedmodel.saved_model_answers(published, "serving_default", images)
+    raw = savedmodel.saved_model_answers(published, "serving_bytes", images)
+    explained = savedmodel.saved_model_answers(published, "explain", images)
+    assert set(floats) == set(raw) == {"probabilities", "ood_score"}
+    assert floats["probabilities"].shape == (4, 4)
+    assert floats["ood_score"].shape == (4,)
+    for name in floats:
+        np.testing.assert_allclose(raw[name], floats[name], atol=1e-6, rtol=1e-6)
+        np.testing.assert_allclose(explained[name], floats[name], atol=1e-6, rtol=1e-6)
+    assert explained["activation"].shape == (4, 7, 7)
+    assert explained["activation"].min() >= 0
+    assert explained["activation"].max() <= 1
+
+
+def test_bytes_of_another_length_are_an_error_and_not_other_images(published: Path) -> None:
+    import tensorflow as tf
+
+    function = tf.saved_model.load(str(published)).signatures["serving_bytes"]
+    two_in_one = tf.constant([bytes(2 * 224 * 224 * 3)])
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        function(image_bytes=two_in_one)
+
+
+def test_the_embedded_runtime_answers_like_the_saved_model(
+    published: Path, predictor: EmbeddedPredictor, images: NDArray[np.uint8]
+) -> None:
+    expected = savedmodel.saved_model_answers(published, "explain", images)
+    for i, image in enumerate(images):
+        explanation = predictor.explain(image)
+        prediction = explanation.prediction
+        np.testing.assert_allclose(
+            prediction.probabilities, expected["probabilities"][i], atol=1e-4
+        )
+        assert abs(prediction.ood_score - expected["ood_score"][i]) <= 1e-4
+        np.testing.assert_allclose(explanation.activation, expected["activation"][i], atol=1e-4)
+        assert predictor.predict(image[np.newaxis]) == [prediction]
+
+
+def test_golden_vectors_pin_preprocessing_and_answers(
+    published: Path, predictor: EmbeddedPredictor
+) -> None:
+    golden = np.load(published / "assets.extra/golden.npz")
+    drawn = [preprocess(draw_smear(seed), predictor.contract) for seed in range(4)]
+    np.testing.assert_array_equal(golden["images"], np.stack(drawn))
+    predictions = predictor.predict(golden["images"])
+    found = np.array([prediction.probabilities for prediction in predictions])
+    np.testing.assert_allclose(found, golden["probabilities"], atol=1e-4)
+    scores = [prediction.ood_score for prediction in predictions]
+    np.testing.assert_allclose(scores, golden["ood_score"], atol=1e-4)
+
+
+def test_warm_up_requests_are_of_this_model_and_can_be_answered(
+    published: Path, predictor: EmbeddedPredictor
+) -> None:
+    import tensorflow as tf
+    from tensorflow_serving.apis import prediction_log_pb2
+
+    signatures = tf.saved_model.load(str(published)).signatures
+    path = published / "assets.extra/tf_serving_warmup_requests"
+    asked = []
+    for record in tf.data.TFRecordDataset(str(path)):
+        log = prediction_log_pb2.PredictionLog.FromString(record.numpy())
+        request = log.predict_log.request
+        assert request.model_spec.name == predictor.contract.name
+        asked.append(request.model_spec.signature_name)
+        inputs = {k: tf.constant(tf.make_ndarray(v)) for k, v in request.inputs.items()}
+        answer = signatures[asked[-1]](**inputs)
+        assert abs(float(tf.reduce_sum(answer["probabilities"])) - 1) < 1e-5
+    assert asked == ["serving_default", "serving_bytes"]
+
+
+def test_the_version_is_small_and_float32(published: Path) -> None:
+    from ai_edge_litert.interpreter import Interpreter
+
+    size = sum(path.stat().st_size for path in published.rglob("*") if path.is_file())
+    assert size <= 15_000_000
+    interpreter = Interpreter(model_path=str(published / "assets.extra/model.tflite"))
+    kinds = {tensor["dtype"] for tensor in interpreter.get_tensor_details()}
+    assert not kinds & {np.int8, np.uint8, np.int16, np.float16}
+
+
+def test_the_card_says_what_the_contract_says(
+    published: Path, predictor: EmbeddedPredictor
+) -> None:
+    card = json.loads((published / "assets.extra/model_card.json").read_text())
+    assert card["figures"] == dict(predictor.contract.metrics)
+    text = (published / "assets.extra/model_card.md").read_text()
+    accuracy = card["figures"]["calibration"]["accuracy"]
+    assert f"{accuracy['successes']} of {accuracy['n']} fields" in text
+    assert "Research use only" in text
+
+
+@pytest.mark.data
+def test_conversion_agrees_on_real_fields(published: Path, data_dir: Path) -> None:
+    _, calibration = official_split(read_fields(data_dir))
+    images = covered_images(calibration[::8])
+    model = (published / "assets.extra/model.tflite").read_bytes()
+    expected = savedmodel.saved_model_answers(published, "serving_default", images)
+    found = savedmodel.litert_answers(model, "serving_default", images)
+    for name in expected:
+        np.testing.assert_allclose(found[name], expected[name], atol=1e-4)
+
+
+@pytest.mark.data
+def test_accuracy_on_calibration_through_the_serving_path(
+    predictor: EmbeddedPredictor, data_dir: Path
+) -> None:
+    _, calibration = official_split(read_fields(data_dir))
+    figures = measure_fields(calibration, predictor)
+    assert figures["accuracy"]["n"] == len(labels_of(calibration)) == 498
+    assert figures["accuracy"]["value"] >= 0.98
+    assert figures["accuracy"] == predictor.contract.metrics["calibration"]["accuracy"]

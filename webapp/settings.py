@@ -29,6 +29,10 @@ MODEL_STORE = env.path("MODEL_STORE", BASE_DIR / "serving/models")
 MODEL_NAME = env.str("MODEL_NAME", "all_smear", validate=validate.Regexp(r"^[A-Za-z0-9_-]+\Z"))
 PREDICTOR_URL = env.str("PREDICTOR_URL", "embedded:", validate=validate.OneOf(["embedded:"]))
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", 20 * 2**20, validate=validate.Range(min=1))
+# Of `manage.py serve` alone:
+PORT = env.int("PORT", 8000, validate=validate.Range(1, 65535))
+WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=validate.Range(min=1))
+DEMO_PASSWORD = env.str("DEMO_PASSWORD", "")
 
 try:
     env.seal()

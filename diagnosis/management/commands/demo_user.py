@@ -3,12 +3,12 @@
 import secrets
 from typing import Any
 
+from django.conf import settings
 from django.contrib.auth.models import Group, User
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
-from environs import Env
 
 from diagnosis.roles import CLINICIAN
 
@@ -22,7 +22,7 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         """Print a random password, this once; DEMO_PASSWORD is taken instead and not printed."""
-        given = Env().str("DEMO_PASSWORD", "")
+        given = settings.DEMO_PASSWORD
         existing = User.objects.filter(username=USERNAME).first()
         if existing is None:
             self._create(given)

@@ -17,7 +17,6 @@ from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from environs import Env, EnvError, validate
 
 HOST = "127.0.0.1"
 STOP_WITHIN_S = 15.0  # above gunicorn's graceful timeout
@@ -34,23 +33,23 @@ class Command(BaseCommand):
 
     def handle(self, **options: Any) -> None:
         """Exit 0 when asked to stop, 1 when the web server or the worker died."""
-        port, processes = _environment()
-        _refuse_taken(port)
+        _refuse_taken(settings.PORT)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
                 signal.signal(number, _stop_asked)
         with contextlib.suppress(_StopAsked):
-            self._serve(port, processes)
+            self._serve()
 
-    def _serve(self, port: int, processes: int) -> None:
+    def _serve(self) -> None:
         self._prepare_database()
         self._prepare_static()
-        self.stdout.write(f"Starting on http://{HOST}:{port} (stop with Ctrl-C)")
+        self.stdout.write(f"Starting on http://{HOST}:{settings.PORT} (stop with Ctrl-C)")
         self.stdout.flush()
         gunicorn = ("gunicorn", "-c", "python:webapp.gunicorn_config")
+        where = (f"--bind={HOST}:{settings.PORT}", f"--workers={settings.WEB_CONCURRENCY}")
         died = _run_together(
             {
-                "web server": (*gunicorn, f"--bind={HOST}:{port}", f"--workers={processes}"),
+                "web server": (*gunicorn, *where),
                 "worker": ("django", "worker", "--no-reload", "--interval=0.2", "--skip-checks"),
             }
         )
@@ -76,18 +75,6 @@ class Command(BaseCommand):
         self.stdout.write("Collecting static files …")
         call_command("collectstatic", verbosity=0, interactive=False, skip_checks=True)
         stamp.write_text(digest)
-
-
-def _environment() -> tuple[int, int]:
-    """PORT and WEB_CONCURRENCY; the settings have read .env already."""
-    env = Env(eager=False)
-    port = env.int("PORT", 8000, validate=validate.Range(1, 65535))
-    processes = env.int("WEB_CONCURRENCY", 2, validate=validate.Range(min=1))
-    try:
-        env.seal()
-    except EnvError as error:
-        raise CommandError(f"{error} .env.example explains every variable.") from error
-    return port, processes
 
 
 def _refuse_taken(port: int) -> None:

@@ -39,6 +39,11 @@ class PatientForm(forms.ModelForm[Patient]):
         model = Patient
         fields = ["medical_record_number", "name", "date_of_birth", "sex"]
         widgets = {"date_of_birth": DateInput(attrs={"min": EARLIEST_BIRTH.isoformat()})}
+        error_messages = {
+            "medical_record_number": {"required": "Enter the medical record number."},
+            "name": {"required": "Enter the patient's name."},
+            "date_of_birth": {"invalid": "Enter a real date, or leave it empty."},
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -58,6 +63,11 @@ class SpecimenForm(forms.ModelForm[Specimen]):
         model = Specimen
         fields = ["accession_number", "site", "stain", "collected_at", "received_at"]
         widgets = {"collected_at": DateTimeInput(), "received_at": DateTimeInput()}
+        error_messages = {
+            "accession_number": {"required": "Enter the accession number."},
+            "collected_at": {"invalid": "Enter a real date and time, or leave it empty."},
+            "received_at": {"invalid": "Enter a real date and time, or leave it empty."},
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -80,6 +90,7 @@ class SpecimenChangeForm(SpecimenForm):
         label="Patient",
         help_text="Medical record number; change it if the specimen was registered "
         "for the wrong patient.",
+        error_messages={"required": "Enter the medical record number of the patient."},
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 

@@ -12,7 +12,8 @@ def patient_list(*, search: str = "") -> QuerySet[Patient]:
         search: words that must all occur, each in the record number, the name or an
             accession number of the patient; empty for everybody.
     """
-    patients = Patient.objects.annotate(specimen_count=Count("specimens"))
+    # Counting groups the rows, and Django then drops the model's own ordering.
+    patients = Patient.objects.annotate(specimen_count=Count("specimens")).order_by("name", "id")
     for word in search.split():
         specimens = Specimen.objects.filter(
             patient=OuterRef("pk"), accession_number__icontains=word

@@ -1,0 +1,319 @@
+"""REST: send a field, read diagnoses. HTTP only; the work is in ``services``."""
+
+from typing import Any, cast
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db.models import QuerySet
+from django.http import HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
+from rest_framework import generics
+from rest_framework.negotiation import DefaultContentNegotiation
+from rest_framework.pagination import CursorPagination
+from rest_framework.parsers import MultiPartParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from diagnosis import services
+from diagnosis.api.fields import upload_too_large
+from diagnosis.api.serializers import (
+    AssignRequest,
+    DiagnoseForm,
+    DiagnoseRequest,
+    DiagnosisFilter,
+    DiagnosisSerializer,
+    ImageProblemSerializer,
+    ModelVersionSerializer,
+    ProblemSerializer,
+    diagnosis_address,
+)
+from diagnosis.errors import ContractError, ImageRefused
+from diagnosis.media import media_read
+from diagnosis.models import Diagnosis
+from diagnosis.predictor import stable_predictor
+from diagnosis.state import Status
+from patients.services import listing_record
+from webapp.api_errors import MEDIA_TYPE, Problem
+from webapp.api_parsers import JSONParser
+from webapp.audit.services import audit_record
+
+# What cannot be stored at all. 422 is for pictures that were read and are not usable.
+_REFUSAL_STATUS = {"empty_image": 400, "not_an_image": 415, "too_many_pixels": 413}
+
+_PROBLEM = {
+    (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, description)
+    for status, description in (
+        (400, "The request is malformed; `code` says how."),
+        (401, "Neither token nor session."),
+        (403, "The account lacks the permission, or the CSRF token is missing."),
+        (404, "There is no such diagnosis."),
+        (409, "The field is assigned already, or the specimen holds the same upload."),
+        (413, "The image is too large, in bytes or in pixels."),
+        (415, "The body or the file is of a type that is not taken."),
+        (503, "It cannot be done now. If the answer has an `id`, the field is kept under it."),
+    )
+}
+
+
+def _problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
+    return {key: answer for key, answer in _PROBLEM.items() if key[0] in (401, 403, *statuses)}
+
+
+class _RecordView(generics.GenericAPIView[Diagnosis]):
+    """A view of diagnoses: Django's permissions on them, nothing kept by caches."""
+
+    queryset = Diagnosis.objects.select_related("specimen")
+    serializer_class = DiagnosisSerializer
+
+    @property
+    def default_response_headers(self) -> dict[str, str]:
+        """DRF's, and no copy of a patient's data outside this server."""
+        return {**super().default_response_headers, "Cache-Control": "private, no-store"}
+
+
+class DiagnoseView(_RecordView):
+    """``POST /api/diagnose``."""
+
+    parser_classes = [JSONParser, MultiPartParser]
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Refuse by the declared length before anything reads the body.
+
+        The CSRF check of a session would parse a form, and no setting of Django's bounds the
+        files in one.
+        """
+        length = request.META.get("CONTENT_LENGTH") or ""
+        if not length and "Transfer-Encoding" in request.headers:
+            raise Problem(411, "length_required", "Send the body with a Content-Length.")
+        if length.isdecimal() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            raise upload_too_large()
+        super().initial(request, *args, **kwargs)
+
+    @extend_schema(
+        operation_id="diagnose",
+        summary="Send one field and have it screened",
+        request={"application/json": DiagnoseRequest, "multipart/form-data": DiagnoseForm},
+        responses={
+            201: DiagnosisSerializer,
+            200: OpenApiResponse(
+                DiagnosisSerializer, "The specimen already held this very upload: its diagnosis."
+            ),
+            202: OpenApiResponse(
+                DiagnosisSerializer, "Kept, and waiting for the model: ask `Location` later."
+            ),
+            (422, MEDIA_TYPE): OpenApiResponse(
+                ImageProblemSerializer,
+                "Not a usable blood-smear field (`image_refused`, kept under `id`); or nothing "
+                "is kept: `unknown_specimen`, `several_frames`, `damaged_image` and the like.",
+            ),
+            **_problems(400, 413, 415, 503),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        """Screen the image, or say why not. Every member of the answer is the server's own."""
+        is_form = request.content_type.startswith("multipart/")
+        sent = (DiagnoseForm if is_form else DiagnoseRequest)(data=request.data)
+        sent.is_valid(raise_exception=True)
+        diagnosis, created = _create(request, sent.validated_data)
+        diagnosis = services.diagnosis_run(diagnosis_id=diagnosis.pk)
+        if not created:
+            audit_record(actor=request.user, action="diagnosis.viewed", target=diagnosis)
+        document = DiagnosisSerializer(diagnosis).data
+        if diagnosis.status == Status.REFUSED:
+            raise _refused(document)
+        if diagnosis.status == Status.FAILED:
+            raise _failed(document)
+        waiting = diagnosis.status == Status.RECEIVED
+        return Response(
+            document,
+            status=202 if waiting else 201 if created else 200,
+            headers={"Location": diagnosis_address(diagnosis)},
+        )
+
+
+class DiagnosisPagination(CursorPagination):
+    """Pages by key: their cost does not grow with the table."""
+
+    ordering = "-id"
+    page_size_query_param = "page_size"
+    max_page_size = 200
+
+
+class DiagnosisListView(_RecordView):
+    """``GET /api/diagnoses``."""
+
+    pagination_class = DiagnosisPagination
+
+    @extend_schema(
+        operation_id="diagnoses_list",
+        summary="Diagnoses, newest first",
+        parameters=[DiagnosisFilter],
+        responses={200: DiagnosisSerializer(many=True), **_problems(400, 404)},
+    )
+    def get(self, request: Request) -> Response:
+        """One page, audited."""
+        wanted = DiagnosisFilter(data=request.query_params)
+        wanted.is_valid(raise_exception=True)
+        page = self.paginate_queryset(_filtered(self.get_queryset(), wanted.validated_data))
+        listing_record(actor=request.user, rows=page or [])
+        return self.get_paginated_response(self.get_serializer(page, many=True).data)
+
+
+class DiagnosisView(_RecordView):
+    """``/api/diagnoses/{id}``."""
+
+    @extend_schema(
+        operation_id="diagnoses_retrieve",
+        summary="One diagnosis",
+        responses={200: DiagnosisSerializer, **_problems(404)},
+    )
+    def get(self, request: Request, pk: int) -> Response:
+        """One diagnosis, audited."""
+        diagnosis = self.get_object()
+        audit_record(actor=request.user, action="diagnosis.viewed", target=diagnosis)
+        return Response(self.get_serializer(diagnosis).data)
+
+    @extend_schema(
+        operation_id="diagnoses_assign",
+        summary="Assign an unassigned field to a specimen",
+        request=AssignRequest,
+        responses={
+            200: DiagnosisSerializer,
+            (422, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, "Unknown accession number."),
+            **_problems(400, 404, 409, 415),
+        },
+    )
+    def patch(self, request: Request, pk: int) -> Response:
+        """Give the field its specimen; nothing else of a diagnosis ever changes."""
+        diagnosis = self.get_object()
+        sent = AssignRequest(data=request.data)
+        sent.is_valid(raise_exception=True)
+        try:
+            services.diagnosis_assign(
+                actor=_actor(request),
+                diagnosis=diagnosis,
+                specimen=sent.validated_data["specimen"],
+            )
+        except ValueError as error:
+            raise Problem(409, "already_assigned", str(error)) from error
+        except services.AlreadyThere as error:
+            raise Problem(409, "already_there", str(error), id=error.existing.pk) from error
+        return Response(self.get_serializer(diagnosis).data)
+
+
+class _AnyAccept(DefaultContentNegotiation):
+    """An image is sent as it is stored, whatever ``Accept`` says."""
+
+    def select_renderer(self, request: Request, renderers: Any, format_suffix: Any = None) -> Any:
+        """The first one, which renders problems."""
+        return renderers[0], renderers[0].media_type
+
+
+class ImageView(_RecordView):
+    """``GET /api/diagnoses/{id}/image``."""
+
+    content_negotiation_class = _AnyAccept
+
+    @extend_schema(
+        operation_id="diagnoses_image",
+        summary="The stored image of one diagnosis",
+        responses={
+            (200, "image/jpeg"): OpenApiTypes.BINARY,
+            (200, "image/png"): OpenApiTypes.BINARY,
+            **_problems(404, 503),
+        },
+    )
+    def get(self, request: Request, pk: int) -> HttpResponse:
+        """The bytes the model saw, audited."""
+        diagnosis = self.get_object()
+        try:
+            data = media_read(diagnosis.image_name)
+        except OSError as error:
+            raise Problem(
+                503,
+                "image_file_unreadable",
+                "The stored image cannot be read; give the request id to your operator.",
+            ) from error
+        audit_record(actor=request.user, action="diagnosis.image_viewed", target=diagnosis)
+        response = HttpResponse(data, content_type=diagnosis.media_type)
+        suffix = diagnosis.image_name.rpartition(".")[2]
+        response["Content-Disposition"] = f'inline; filename="field-{diagnosis.pk}.{suffix}"'
+        return response
+
+
+class ModelsView(_RecordView):
+    """``GET /api/models``."""
+
+    pagination_class = None
+
+    @extend_schema(
+        operation_id="models_list",
+        summary="The model versions that answer now",
+        responses={200: ModelVersionSerializer(many=True), **_problems(503)},
+    )
+    def get(self, request: Request) -> Response:
+        """The live version."""
+        try:
+            contract = stable_predictor().contract
+        except ContractError as error:
+            raise Problem(
+                503,
+                "model_unavailable",
+                "No model version is live; images are kept until one is.",
+            ) from error
+        return Response([ModelVersionSerializer(contract).data])
+
+
+def _actor(request: Request) -> User:
+    """Who asks; the permission class has refused anonymous users."""
+    return cast(User, request.user)
+
+
+def _create(request: Request, sent: dict[str, Any]) -> tuple[Diagnosis, bool]:
+    """The stored field and whether it is new; what could not be stored is a ``Problem``."""
+    try:
+        return services.diagnosis_create(
+            actor=_actor(request),
+            upload=sent["image"],
+            file_name=sent.get("file_name", ""),
+            specimen=sent["specimen"],
+        )
+    except ImageRefused as error:
+        status = _REFUSAL_STATUS.get(error.code, 422)
+        raise Problem(status, error.code, f"{error.message} {error.fix}", fix=error.fix) from error
+    except OSError as error:
+        raise Problem(
+            503,
+            "storage_unavailable",
+            "The image could not be kept, and nothing was stored. Send it again later.",
+        ) from error
+
+
+def _refused(document: dict[str, Any]) -> Problem:
+    """A kept field that is not a usable blood smear."""
+    failed = [check["fix"] for check in document["validation"]["checks"] if not check["passed"]]
+    members = ("id", "specimen", "outcome", "validation", "model", "links")
+    return Problem(
+        422,
+        "image_refused",
+        " ".join(["This is not a usable photograph of a blood-smear field.", *failed]),
+        **{name: document[name] for name in members},
+    )
+
+
+def _failed(document: dict[str, Any]) -> Problem:
+    """A kept field that could not be screened."""
+    return Problem(
+        503,
+        "model_unavailable" if document["failure"] == "model_unavailable" else "screening_failed",
+        "The image is kept but could not be screened; an administrator can have it tried again. "
+        "Sending it again changes nothing.",
+        **{name: document[name] for name in ("id", "specimen", "failure", "links")},
+    )
+
+
+def _filtered(diagnoses: QuerySet[Diagnosis], wanted: dict[str, Any]) -> QuerySet[Diagnosis]:
+    """The diagnoses that have every wanted value."""
+    names = {"specimen": "specimen__accession_number", "status": "status", "outcome": "outcome"}
+    return diagnoses.filter(**{names[name]: value for name, value in wanted.items()})

@@ -5,6 +5,7 @@ else goes through Pillow. ``decode`` gives the same pixels for an upload and for
 """
 
 import io
+import re
 import struct
 from dataclasses import dataclass
 
@@ -18,8 +19,13 @@ from diagnosis.errors import ImageRefused
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
 MAX_PIXELS = 50_000_000  # beyond any microscope camera; 150 MB decoded
+MAX_JPEG_SCANS = (
+    100  # cameras write 1 and encoders at most 10; each one costs a pass over all pixels
+)
 SCALED_DECODE_SIDE = 448  # a scaled decode keeps at least twice the canonical 224 pixels
 ORIENTATION_TAG = 0x0112
+
+_SCAN = re.compile(rb"\xff\xda")  # never occurs inside the data of a scan
 
 # Pillow reports a damaged file with any of these, depending on the plug-in.
 _PILLOW_ERRORS = (OSError, ValueError, SyntaxError, TypeError, EOFError, IndexError, struct.error)
@@ -73,7 +79,8 @@ def decode(data: bytes) -> DecodedImage:
     8-bit RGB, transparency is laid over white, EXIF rotation is applied.
 
     Raises:
-        ImageRefused: empty, not an image, of a format not taken, animated, too large or damaged.
+        ImageRefused: empty, not an image, of a format not taken, animated, too large, too costly
+            or damaged.
     """
     with _open(data) as image:
         if _is_plain_jpeg(image):
@@ -166,6 +173,12 @@ def _open(data: bytes) -> Image.Image:
             "several_frames",
             f"The file holds {frames} pictures (an animation or several pages).",
             "Send one still picture per file.",
+        )
+    if image.format in ("JPEG", "MPO") and len(_SCAN.findall(data)) > MAX_JPEG_SCANS:
+        raise ImageRefused(
+            "too_many_scans",
+            f"The JPEG file is coded in more than {MAX_JPEG_SCANS} passes.",
+            "Export the picture again as an ordinary JPEG or PNG file.",
         )
     return image
 

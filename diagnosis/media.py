@@ -4,12 +4,14 @@ import hashlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from django.conf import settings
 
 from diagnosis.imaging.decode import StoredImage
+
+_REMOVING = ".removing-"
 
 
 def media_path(name: str) -> Path:
@@ -32,7 +34,9 @@ def media_write(image: StoredImage) -> tuple[str, str]:
         return name, digest
     except FileNotFoundError:
         pass
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sync_directory(path.parent.parent)
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -54,6 +58,27 @@ def media_read(name: str) -> bytes:
         OSError: the file is missing or unreadable.
     """
     return media_path(name).read_bytes()
+
+
+def media_remove(name: str, *, is_referred_to: Callable[[str], bool]) -> bool:
+    """Remove the file ``name`` unless a row refers to it; says whether it went.
+
+    The file steps aside before the rows are asked. A row that is committed before the question
+    brings the file back; one that is committed later finds it missing, because
+    ``diagnosis_create`` looks once more after its commit, and writes it again.
+    """
+    path = media_path(name)
+    original = path.name.removeprefix(_REMOVING)  # a removal that was cut is taken up again
+    aside = path.with_name(_REMOVING + original)
+    try:
+        os.replace(path, aside)
+    except FileNotFoundError:  # another run was faster
+        return False
+    if is_referred_to(path.with_name(original).relative_to(settings.MEDIA_ROOT).as_posix()):
+        os.replace(aside, path.with_name(original))
+        return False
+    aside.unlink()
+    return True
 
 
 def media_files(*, older_than_s: float) -> Iterator[tuple[str, Path]]:

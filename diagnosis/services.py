@@ -25,7 +25,7 @@ from webapp.audit.services import audit_record
 logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)  # far above the slowest screening of one field
-BACKOFF_BASE_S = 2.0
+BACKOFF_BASE_S = 5.0
 BACKOFF_MAX_S = 300.0
 
 
@@ -79,8 +79,12 @@ def diagnosis_create(
                 target=diagnosis,
                 detail={"image_sha256": image_sha256},
             )
-    except IntegrityError:  # the same upload won the race
-        return Diagnosis.objects.get(intake_key=key), False
+    except IntegrityError:
+        if existing := Diagnosis.objects.filter(intake_key=key).first():
+            return existing, False  # the same upload won the race
+        raise
+    # `clean_media` may have removed a stray of the same content just before the commit.
+    media_write(stored)
     return diagnosis, True
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from diagnosis.media import media_files
+from diagnosis.media import media_files, media_remove
 from diagnosis.models import Diagnosis
 
 
@@ -25,15 +25,17 @@ class Command(BaseCommand):
         )
 
     def handle(self, *args: Any, delete: bool, older_than: float, **options: Any) -> None:
-        """Files are asked for one by one, right before they go: an upload of the same image
-        in the meantime has reset the file's age or committed its row."""
+        """Rows are asked for file by file: an upload may commit at any moment."""
         strays = 0
-        for name, path in media_files(older_than_s=older_than):
-            if Diagnosis.objects.filter(image_name=name).exists():
+        for name, _ in media_files(older_than_s=older_than):
+            if _is_referred_to(name):
                 continue
-            strays += 1
-            self.stdout.write(name)
-            if delete:
-                path.unlink(missing_ok=True)
+            if not delete or media_remove(name, is_referred_to=_is_referred_to):
+                strays += 1
+                self.stdout.write(name)
         verb = "removed" if delete else "found"
         self.stdout.write(f"{strays} stray file{'' if strays == 1 else 's'} {verb}")
+
+
+def _is_referred_to(name: str) -> bool:
+    return Diagnosis.objects.filter(image_name=name).exists()

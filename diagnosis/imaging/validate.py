@@ -122,7 +122,11 @@ def validate(
         )
     scores = _scores(decoded, canonical, contract)
     return ValidationReport(
-        tuple(Check(name, scores[name], contract.thresholds[name], FIXES[name]) for name in FIXES)
+        tuple(
+            # NumPy's scalars would make `passed` a type that JSON does not take.
+            Check(name, float(scores[name]), contract.thresholds[name], FIXES[name])
+            for name in FIXES
+        )
     )
 
 

@@ -27,7 +27,7 @@ def audit_record(
         detail: JSON-serialisable; names of fields and states, never patient data.
     """
     return AuditEvent.objects.create(
-        actor=actor if actor is not None and actor.is_authenticated else None,
+        actor=actor if actor is not None and actor.is_authenticated else None,  # type: ignore[misc]
         action=action,
         target_type=target._meta.label_lower,
         target_id=str(target.pk),

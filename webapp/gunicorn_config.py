@@ -3,24 +3,20 @@
 Address and number of worker processes come from the command line or WEB_CONCURRENCY.
 """
 
-import re
 from typing import Any
 
 from gunicorn.glogging import Logger
 
-_IDENTIFIER = re.compile(r"(?<=/)(patients|specimens|cases|diagnoses)/[^/]+")
+from webapp.redaction import without_identifiers
 
 
 class AccessLogger(Logger):
-    """Leaves out of the path what stands for a person: accession numbers, record ids.
-
-    Who read which record is the audit trail's to say.
-    """
+    """Leaves out of the path what stands for a person."""
 
     def atoms(self, *args: Any) -> dict[str, Any]:
         """What an access line can show."""
         atoms: dict[str, Any] = super().atoms(*args)
-        atoms["U"] = _IDENTIFIER.sub(r"\1/…", atoms["U"] or "")
+        atoms["U"] = without_identifiers(atoms["U"] or "")
         return atoms
 
 

@@ -226,14 +226,17 @@ USE_TZ = True
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "filters": {"request_id": {"()": "webapp.request_id.RequestIdFilter"}},
+    "filters": {
+        "request_id": {"()": "webapp.request_id.RequestIdFilter"},
+        "redaction": {"()": "webapp.redaction.RedactionFilter"},
+    },
     "formatters": {
         "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
     },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
-            "filters": ["request_id"],
+            "filters": ["request_id", "redaction"],
             "formatter": "line",
         }
     },

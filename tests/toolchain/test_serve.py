@@ -1,0 +1,131 @@
+"""``manage.py serve``: one foreground process, with which everything stops."""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.product import Product, copy_product
+
+pytestmark = pytest.mark.xdist_group("serve")  # they share one prepared folder
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_product(tmp_path_factory.mktemp("serve"))
+
+
+def descendants(pid: int) -> dict[int, str]:
+    """Every process below ``pid``, with its command line."""
+    table = subprocess.run(
+        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split(None, 2) for line in table.splitlines()]
+    found: dict[int, str] = {}
+    parents = {pid}
+    while parents:
+        children = {int(row[0]): row[2] for row in rows if int(row[1]) in parents}
+        found |= children
+        parents = set(children)
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
+    """Whether ``condition`` came true in time."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.1)
+    return True
+
+
+def running(product: Product) -> dict[int, str]:
+    """The processes below a product that is ready: gunicorn, two of its own, and the worker."""
+    product.wait_until_ready()
+    assert until(lambda: "Starting worker" in product.log.read_text())
+    found = descendants(product.process.pid)
+    assert sum("gunicorn" in command for command in found.values()) == 3
+    assert sum("django worker" in command for command in found.values()) == 1
+    return found
+
+
+def test_first_start_prepares_and_second_only_serves(tmp_path: Path) -> None:
+    root = copy_product(tmp_path)
+    with Product(root) as product:
+        product.wait_until_ready()
+        (password,) = re.findall(r"user demo with password (\S+);", product.log.read_text())
+        with urllib.request.urlopen(f"{product.url}/login") as page:
+            (style,) = re.findall(rb'href="(/static/[^"]+\.css)"', page.read())
+        with urllib.request.urlopen(product.url + style.decode()) as sheet:
+            assert sheet.status == 200
+    with Product(root) as product:
+        product.wait_until_ready()
+        log = product.log.read_text()
+    assert password not in log
+    assert "demo" not in log
+    assert "Collecting" not in log
+    assert "database" not in log
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+def test_signal_stops_everything(root: Path, number: signal.Signals) -> None:
+    with Product(root) as product:
+        children = running(product)
+        product.process.send_signal(number)
+        assert product.process.wait(timeout=20) == 0
+        assert [command for pid, command in children.items() if alive(pid)] == []
+        assert not product.answers()
+
+
+def test_killed_foreground_leaves_nothing_behind(root: Path) -> None:
+    with Product(root) as product:
+        children = running(product)
+        product.process.kill()
+        assert until(lambda: not any(alive(pid) for pid in children))
+
+
+@pytest.mark.parametrize("part", ["django worker", "gunicorn"])
+def test_death_of_one_part_stops_the_other(root: Path, part: str) -> None:
+    with Product(root) as product:
+        children = running(product)
+        pids = [pid for pid, command in children.items() if part in command]
+        os.kill(min(pids), signal.SIGKILL)  # gunicorn's lowest number is its master
+        assert product.process.wait(timeout=20) == 1
+        assert "ended unexpectedly" in product.log.read_text()
+        assert until(lambda: not any(alive(pid) for pid in children))
+
+
+def test_logs_name_no_person(root: Path) -> None:
+    addresses = {  # what the log may say of each
+        "/specimens/H-2024-117/edit?patient=Lovelace": "GET /specimens/…/edit 302",
+        "/patients/?q=Lovelace": "GET /patients/ 302",
+        "/api/specimens/H-2024-117/nothing": "Not Found: /api/specimens/…/nothing",
+    }
+    with Product(root) as product:
+        product.wait_until_ready()
+        for address in addresses:
+            with contextlib.suppress(urllib.error.HTTPError):
+                urllib.request.urlopen(product.url + address).close()
+    log = product.log.read_text()
+    for said in addresses.values():
+        assert said in log
+    assert "H-2024-117" not in log
+    assert "patient=" not in log
+    assert "q=" not in log

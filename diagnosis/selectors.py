@@ -1,13 +1,32 @@
 """Everything that reads diagnoses for a page or an answer."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
+from pathlib import Path
 
-from django.db.models import Q, QuerySet
+from django.conf import settings
+from django.db.models import Count, Q, QuerySet
 from django.utils import timezone
 
+from diagnosis.errors import ContractError
+from diagnosis.imaging.contract import ModelContract
 from diagnosis.models import Diagnosis
-from diagnosis.state import Status
+from diagnosis.predictors.store import version_dir
+from diagnosis.state import Headline, Status
 from patients.models import Patient, Specimen
+from patients.selectors import specimen_list
+
+# What a list of diagnoses can be narrowed to: a verdict, or why there is none.
+SHOWN = {
+    "suspicious": Q(outcome=Headline.SUSPICIOUS),
+    "indeterminate": Q(outcome=Headline.INDETERMINATE),
+    "not_suspicious": Q(outcome=Headline.NOT_SUSPICIOUS),
+    "rejected": Q(outcome=Headline.REJECTED),
+    "waiting": Q(status=Status.RECEIVED),
+    "failed": Q(status=Status.FAILED),
+}
 
 
 def diagnosis_list() -> QuerySet[Diagnosis]:
@@ -28,6 +47,92 @@ def diagnoses_of_specimen(specimen: Specimen) -> QuerySet[Diagnosis]:
 def diagnoses_unassigned() -> QuerySet[Diagnosis]:
     """Fields that no specimen has claimed, newest first."""
     return diagnosis_list().filter(specimen=None)
+
+
+def diagnosis_search(*, shown: str = "", search: str = "") -> QuerySet[Diagnosis]:
+    """Diagnoses for the work list, newest first.
+
+    Args:
+        shown: a key of ``SHOWN``; anything else shows all.
+        search: words to find in accession number, record number or name of the patient.
+    """
+    diagnoses = diagnosis_list().filter(SHOWN.get(shown, Q()))
+    if search.strip():
+        diagnoses = diagnoses.filter(specimen__in=specimen_list(search=search))
+    return diagnoses
+
+
+def diagnoses_page(
+    diagnoses: QuerySet[Diagnosis], *, before: int | None, size: int = 50
+) -> tuple[list[Diagnosis], bool]:
+    """The ``size`` newest of ``diagnoses`` older than number ``before``, and whether more follow.
+
+    A page by key, not by offset: neither its cost nor its rows move as diagnoses come in.
+    """
+    rows = diagnoses.order_by("-id")
+    if before is not None:
+        rows = rows.filter(pk__lt=before)
+    found = list(rows[: size + 1])
+    return found[:size], len(found) > size
+
+
+def specimens_of_patient(patient: Patient) -> QuerySet[Specimen]:
+    """One patient's specimens, newest first, each with ``field_count``."""
+    return Specimen.objects.filter(patient=patient).annotate(field_count=Count("diagnoses"))
+
+
+def outcome_counts(diagnoses: QuerySet[Diagnosis]) -> dict[str, int]:
+    """How many of ``diagnoses`` there are by key of ``SHOWN``, where there are any."""
+    counted = diagnoses.aggregate(
+        **{name: Count("pk", filter=condition) for name, condition in SHOWN.items()}
+    )
+    return {name: count for name, count in counted.items() if count}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a field stands among those of its specimen, in the order of their arrival."""
+
+    number: int
+    total: int
+    previous: int | None
+    next: int | None
+
+
+def diagnosis_place(diagnosis: Diagnosis) -> Place | None:
+    """The neighbours of a field; ``None`` for one without specimen."""
+    if diagnosis.specimen_id is None:
+        return None
+    ids: Sequence[int] = list(
+        Diagnosis.objects.filter(specimen=diagnosis.specimen_id)
+        .order_by("id")
+        .values_list("pk", flat=True)
+    )
+    at = ids.index(diagnosis.pk)
+    return Place(
+        number=at + 1,
+        total=len(ids),
+        previous=ids[at - 1] if at else None,
+        next=ids[at + 1] if at + 1 < len(ids) else None,
+    )
+
+
+def diagnosis_contract(diagnosis: Diagnosis) -> ModelContract | None:
+    """The contract of the version that answered, if the store still holds that very one."""
+    if diagnosis.model_version is None:
+        return None
+    folder = version_dir(settings.MODEL_STORE, diagnosis.model_name, diagnosis.model_version)
+    try:
+        contract = _contract(folder, diagnosis.model_digest)
+    except ContractError:
+        return None
+    return contract if contract.digest == diagnosis.model_digest else None
+
+
+@lru_cache(maxsize=16)
+def _contract(folder: Path, digest: str) -> ModelContract:
+    """``digest`` is in the cache's key: a version published anew is read anew."""
+    return ModelContract.load(folder)
 
 
 def diagnoses_due(limit: int = 500) -> list[int]:

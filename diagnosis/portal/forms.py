@@ -1,0 +1,25 @@
+"""The portal's forms on diagnoses."""
+
+from django import forms
+from django.core.exceptions import ValidationError
+
+from patients.models import Specimen
+
+
+class AssignForm(forms.Form):
+    """Which specimen an unassigned field belongs to."""
+
+    accession_number = forms.CharField(
+        max_length=64, widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+    )
+
+    def clean_accession_number(self) -> Specimen:
+        """The specimen with this number."""
+        number = self.cleaned_data["accession_number"]
+        specimen = Specimen.objects.filter(accession_number=number).first()
+        if specimen is None:
+            raise ValidationError(
+                f"There is no specimen {number}. Check the number, or register the specimen on "
+                "its patient's page first."
+            )
+        return specimen

@@ -1,0 +1,54 @@
+"""Taking several image files at once: each stands or falls by itself."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.core.files.uploadedfile import UploadedFile
+
+from diagnosis.errors import ImageRefused
+from diagnosis.models import Diagnosis
+from diagnosis.services import diagnosis_create, diagnosis_run
+from patients.models import Specimen
+
+
+@dataclass(frozen=True)
+class UploadResult:
+    """What became of one file: a diagnosis, new or found again, or a refusal."""
+
+    file_name: str
+    diagnosis: Diagnosis | None = None
+    is_new: bool = False
+    refusal: ImageRefused | None = None
+
+
+def fields_upload(
+    *, actor: AbstractBaseUser, files: Iterable[UploadedFile], specimen: Specimen | None
+) -> list[UploadResult]:
+    """Store and screen each file; one that cannot be taken costs the others nothing."""
+    return [_upload(actor, file, specimen) for file in files]
+
+
+def _upload(actor: AbstractBaseUser, file: UploadedFile, specimen: Specimen | None) -> UploadResult:
+    name = file.name or "unnamed file"
+    try:
+        _require_size(file)
+        diagnosis, is_new = diagnosis_create(
+            actor=actor, upload=file.read(), file_name=name, specimen=specimen
+        )
+    except ImageRefused as refusal:
+        return UploadResult(name, refusal=refusal)
+    return UploadResult(name, diagnosis_run(diagnosis_id=diagnosis.pk), is_new)
+
+
+def _require_size(file: UploadedFile) -> None:
+    """Look before reading the file into memory."""
+    limit = settings.MAX_UPLOAD_BYTES
+    if (file.size or 0) > limit:
+        raise ImageRefused(
+            "too_large",
+            f"The file has {(file.size or 0) / 2**20:.1f} MiB; {limit / 2**20:.0f} MiB are taken "
+            "at most.",
+            "Save the field as JPEG, or send a single field instead of a stitched scan.",
+        )

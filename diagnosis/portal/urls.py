@@ -1,0 +1,16 @@
+"""The portal's addresses for everything that shows a diagnosis."""
+
+from django.urls import path
+
+from diagnosis.portal import views
+
+urlpatterns = [
+    path("", views.worklist, name="worklist"),
+    path("patients/<int:pk>", views.patient_detail, name="patient_detail"),
+    path("specimens/<str:accession>", views.specimen_detail, name="specimen_detail"),
+    path("diagnoses/unassigned", views.unassigned, name="unassigned"),
+    path("diagnoses/<int:pk>", views.diagnosis_detail, name="diagnosis_detail"),
+    path("diagnoses/<int:pk>/assign", views.diagnosis_assign, name="diagnosis_assign"),
+    path("diagnoses/<int:pk>/image", views.diagnosis_image, name="diagnosis_image"),
+    path("diagnoses/<int:pk>/thumbnail", views.diagnosis_thumbnail, name="diagnosis_thumbnail"),
+]

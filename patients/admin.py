@@ -20,14 +20,19 @@ class _AuditedAdmin(admin.ModelAdmin[Any]):
         self, request: HttpRequest, obj: Patient | Specimen, form: ModelForm[Any], change: bool
     ) -> None:
         """Save what the form has checked; admin has opened the transaction."""
-        super().save_model(request, obj, form, change)
-        if not change or form.changed_data:
-            audit_record(
-                actor=request.user,
-                action=f"{obj._meta.model_name}.{'updated' if change else 'created'}",
-                target=obj,
-                detail={"fields": sorted(form.changed_data)} if change else {},
-            )
+        if change:
+            changes = {name: form.cleaned_data[name] for name in form.changed_data}
+            self.update_model(request, obj, changes)
+        else:
+            super().save_model(request, obj, form, change)
+            action = f"{obj._meta.model_name}.created"
+            audit_record(actor=request.user, action=action, target=obj)
+
+    def update_model(
+        self, request: HttpRequest, obj: Patient | Specimen, changes: dict[str, Any]
+    ) -> None:
+        """Change a stored row through its service."""
+        raise NotImplementedError
 
     def render_change_form(
         self,
@@ -58,6 +63,10 @@ class PatientAdmin(_AuditedAdmin):
     list_filter = ("sex",)
     search_fields = ("name", "medical_record_number", "specimens__accession_number")
 
+    def update_model(self, request: HttpRequest, obj: Any, changes: dict[str, Any]) -> None:
+        """Through the service."""
+        services.patient_update(actor=request.user, patient=obj, **changes)
+
     def delete_model(self, request: HttpRequest, obj: Patient) -> None:
         """Through the service."""
         services.patient_delete(actor=request.user, patient=obj)
@@ -72,6 +81,10 @@ class SpecimenAdmin(_AuditedAdmin):
     list_select_related = ("patient",)
     search_fields = ("accession_number", "patient__name", "patient__medical_record_number")
     autocomplete_fields = ("patient",)
+
+    def update_model(self, request: HttpRequest, obj: Any, changes: dict[str, Any]) -> None:
+        """Through the service."""
+        services.specimen_update(actor=request.user, specimen=obj, **changes)
 
     def delete_model(self, request: HttpRequest, obj: Specimen) -> None:
         """Through the service."""

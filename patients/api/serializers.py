@@ -10,6 +10,31 @@ from rest_framework import serializers
 from patients import services
 from patients.models import Patient, Specimen
 
+LARGEST_ID = 2**63 - 1
+
+
+class PatientQuery(serializers.Serializer[Any]):
+    """Query parameters of the patients' list."""
+
+    search = serializers.CharField(
+        default="",
+        allow_blank=True,
+        help_text="Words that must all occur in the record number, the name or an accession "
+        "number.",
+    )
+
+
+class SpecimenQuery(PatientQuery):
+    """Query parameters of the specimens' list."""
+
+    patient = serializers.IntegerField(
+        source="patient_id",
+        required=False,
+        min_value=1,
+        max_value=LARGEST_ID,
+        help_text="Only the specimens of the patient with this `id`.",
+    )
+
 
 class PatientSerializer(serializers.ModelSerializer[Patient]):
     """A patient."""

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from drf_spectacular.utils import (
-    OpenApiParameter,
     OpenApiResponse,
     extend_schema,
     extend_schema_view,
@@ -15,17 +14,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from patients import selectors, services
-from patients.api.serializers import PatientSerializer, SpecimenSerializer
+from patients.api.serializers import (
+    PatientQuery,
+    PatientSerializer,
+    SpecimenQuery,
+    SpecimenSerializer,
+)
 from patients.models import Patient, Specimen
 from webapp.api_errors import Problem
 from webapp.audit.services import audit_record
 
-_SEARCH = OpenApiParameter(
-    "search",
-    str,
-    description="Words that must all occur in the record number, the name or an accession number.",
-)
-_PATIENT = OpenApiParameter("patient", int, description="Only the specimens of this patient.")
 _DELETED = {204: None, 409: OpenApiResponse(description="It has diagnoses, which are kept.")}
 
 
@@ -62,7 +60,7 @@ class _ServiceViewSet(viewsets.ModelViewSet[Any]):
 
 
 @extend_schema_view(
-    list=extend_schema(parameters=[_SEARCH]), destroy=extend_schema(responses=_DELETED)
+    list=extend_schema(parameters=[PatientQuery]), destroy=extend_schema(responses=_DELETED)
 )
 class PatientViewSet(_ServiceViewSet):
     """Patients."""
@@ -75,7 +73,9 @@ class PatientViewSet(_ServiceViewSet):
         """What ``?search=`` finds."""
         if self.action != "list":
             return queryset
-        return selectors.patient_list(search=self.request.query_params.get("search", ""))
+        query = PatientQuery(data=self.request.query_params)
+        query.is_valid(raise_exception=True)
+        return selectors.patient_list(**query.validated_data)
 
     def perform_destroy(self, instance: Patient) -> None:
         """Delete the patient and the specimens."""
@@ -83,7 +83,7 @@ class PatientViewSet(_ServiceViewSet):
 
 
 @extend_schema_view(
-    list=extend_schema(parameters=[_SEARCH, _PATIENT]), destroy=extend_schema(responses=_DELETED)
+    list=extend_schema(parameters=[SpecimenQuery]), destroy=extend_schema(responses=_DELETED)
 )
 class SpecimenViewSet(_ServiceViewSet):
     """Specimens, by accession number."""
@@ -98,13 +98,9 @@ class SpecimenViewSet(_ServiceViewSet):
         """What ``?search=`` and ``?patient=`` leave."""
         if self.action != "list":
             return queryset
-        patient = self.request.query_params.get("patient")
-        if patient is not None and not (patient.isascii() and patient.isdecimal()):
-            raise serializers.ValidationError({"patient": ["Give the patient's id, a number."]})
-        return selectors.specimen_list(
-            search=self.request.query_params.get("search", ""),
-            patient_id=None if patient is None else int(patient),
-        )
+        query = SpecimenQuery(data=self.request.query_params)
+        query.is_valid(raise_exception=True)
+        return selectors.specimen_list(**query.validated_data)
 
     def perform_destroy(self, instance: Specimen) -> None:
         """Delete the specimen."""

@@ -19,6 +19,7 @@ from diagnosis.errors import ImageRefused
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
 MAX_PIXELS = 50_000_000  # beyond any microscope camera; 150 MB decoded
+MAX_SIDE = 65_535  # what JPEG can hold; PNG libraries stop at a million
 MAX_JPEG_SCANS = (
     100  # cameras write 1 and encoders at most 10; each one costs a pass over all pixels
 )
@@ -166,7 +167,7 @@ def _open(data: bytes) -> Image.Image:
             "The file is not an image that can be read.",
             "Send a JPEG, PNG, TIFF, BMP, WebP or GIF file.",
         ) from error
-    if image.width * image.height > MAX_PIXELS:
+    if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
         raise _too_many_pixels()
     if frames > 1:
         raise ImageRefused(
@@ -186,7 +187,8 @@ def _open(data: bytes) -> Image.Image:
 def _too_many_pixels() -> ImageRefused:
     return ImageRefused(
         "too_many_pixels",
-        f"The image has more than {MAX_PIXELS // 1_000_000} million pixels.",
+        f"The image has more than {MAX_PIXELS // 1_000_000} million pixels, or more than "
+        f"{MAX_SIDE} on one side.",
         "Send a single field at the camera's own resolution, not a stitched scan.",
     )
 

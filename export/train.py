@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from diagnosis.imaging.preprocess import cover
 from export import architectures
-from export.augment import augment, fill_corner, generator
+from export.augment import augment, fill_corner, generator, patch
 from export.config import CLASS_LABELS, COVERED, ROOT
 from export.dataset import Field, data_digest, labels_of, load_canonical
 from export.errors import RunError
@@ -48,11 +48,12 @@ class TrainConfig:
         learning_rate: peak; reached after ``warmup_epochs``, then a half cosine down to 0
             (Loshchilov and Hutter 2017).
         weight_decay: decoupled (AdamW), on convolution and dense kernels only.
+        patch_share: how many fields get a rectangle of another field of their class.
         ema_momentum: per step, for the averaged weights that are evaluated and published.
     """
 
     architecture: str = "custom_cnn"
-    epochs: int = 40
+    epochs: int = 45
     seed: int = 20261
     batch_size: int = 32
     learning_rate: float = 2e-3
@@ -60,6 +61,7 @@ class TrainConfig:
     weight_decay: float = 0.05
     label_smoothing: float = 0.05
     ema_momentum: float = 0.99
+    patch_share: float = 0.3
 
 
 def train(
@@ -184,10 +186,20 @@ def _batches(
     weights = class_weights(labels)
     targets = np.eye(len(CLASS_LABELS), dtype=np.float32)
 
+    of_class = [np.flatnonzero(labels == label) for label in range(len(targets))]
+
+    def vary(index: int) -> NDArray[np.uint8]:
+        rng = generator(config.seed, epoch, index)
+        varied = augment(images[index], rng)
+        if rng.random() < config.patch_share:
+            partner = rng.choice(of_class[labels[index]])
+            varied = patch(varied, augment(images[partner], rng), rng)
+        return varied
+
     def make(start: int) -> Batch:
         chosen = order[start : start + size]
-        varied = [augment(images[i], generator(config.seed, epoch, int(i))) for i in chosen]
-        return normalise(np.stack(varied)), targets[labels[chosen]], weights[labels[chosen]]
+        varied = np.stack([vary(int(index)) for index in chosen])
+        return normalise(varied), targets[labels[chosen]], weights[labels[chosen]]
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         ahead = pool.submit(make, 0)

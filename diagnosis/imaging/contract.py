@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NoReturn, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,7 +94,7 @@ class ModelContract:
             ContractError: a field is missing, has the wrong type or contradicts another.
         """
         try:
-            document = json.loads(raw)
+            document = json.loads(raw, parse_constant=_refuse_constant)
             given, check = document["input"], document["validation"]
             cover = given["covered"]
             contract = cls(
@@ -182,8 +182,16 @@ class ModelContract:
             problems.append("covered columns lie outside the image")
         if not 0 <= self.not_suspicious_max < self.suspicious_min <= 1:
             problems.append("need 0 ≤ not_suspicious_max < suspicious_min ≤ 1")
+        numbers = [*self.thresholds.values(), self.ood_max, self.temperature]
+        if not np.isfinite(numbers).all() or not np.isfinite(self.histogram_templates).all():
+            problems.append("thresholds, temperature, ood_max and templates must be finite")
         if problems:
             raise ContractError("contract.json is inconsistent: " + "; ".join(problems) + ".")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    """NaN compares false with everything, so it would switch a threshold off."""
+    raise ValueError(f"{name} is not a number")
 
 
 def _require_conventions(given: Mapping[str, Any]) -> None:

@@ -64,7 +64,7 @@ def publish(run: Path, data_dir: Path, store: Path, name: str, report: Report) -
             report("writing and converting the graph")
             _write_graph(graph, staging, covered_images(calibration[:: _step(calibration)]), name)
             report("choosing the validation templates")
-            contract = _contract(run, name, version, calibrated, train, staging)
+            contract = _contract(run, name, version, calibrated, train, data_dir, staging)
             _write_contract(contract, staging)
             report("measuring")
             figures = measure(staging, data_dir)
@@ -157,12 +157,13 @@ def _contract(
     version: int,
     calibrated: Calibration,
     train: Sequence[Field],
+    data_dir: Path,
     folder: Path,
 ) -> ModelContract:
-    from export.screening import fit_validation_profile
+    from export.screening import fit_validation_profile, fitted_files
 
     begun = json.loads((run / CONFIG).read_bytes())
-    profile = fit_validation_profile([field.path for field in train])
+    profile = fit_validation_profile([field.path for field in train], fitted_files(data_dir))
     return ModelContract(
         name=name,
         version=version,

@@ -67,9 +67,17 @@ if ! supported .venv/bin/python; then
 fi
 
 echo $$ >"$busy"
-echo "Installing the $(grep -c '^[a-z]' "$lock") packages of $lock …"
+echo "Installing $lock ($(grep -c '^[a-z]' "$lock") packages) …"
+# pip undoes what it could not finish, unless it was interrupted.
+interrupted=
+trap 'interrupted=1' INT TERM HUP
 # The locks name every package, so nothing is resolved; a name per line shows that it goes on.
 .venv/bin/python -m pip --disable-pip-version-check install --no-deps --require-hashes \
-    --progress-bar off -r "$lock" | sed -un 's/^Collecting \([^ ]*\).*/  \1/p'
+    --progress-bar off -r "$lock" | while read -r word package _; do
+    [ "$word" != Collecting ] || echo "  $package"
+done || {
+    [ -n "$interrupted" ] || rm "$busy"
+    exit 1
+}
 cp "$lock" "$installed"
 rm "$busy"

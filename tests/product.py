@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -45,18 +46,24 @@ def clean_environment(**variables: str) -> dict[str, str]:
 
 
 class Product:
-    """``manage.py serve`` on a free port; a context that ends it.
+    """``manage.py serve`` (or what ``command`` says) on a free port; a context that ends it.
 
     Attributes:
         process: the one foreground process.
         log: the file with everything that it and its children print.
     """
 
-    def __init__(self, root: Path, variables: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        variables: dict[str, str] | None = None,
+        command: Sequence[str] = (sys.executable, "manage.py", "serve"),
+    ) -> None:
         self.root = root
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = root / "log"
+        self._command = list(command)
         self._environment = clean_environment(
             SECRET_KEY=KEY, PORT=str(self.port), **(variables or {})
         )
@@ -64,7 +71,8 @@ class Product:
     def __enter__(self) -> "Product":
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "manage.py", "serve"],
+                self._command,
+                start_new_session=True,  # as a shell gives each job its own process group
                 cwd=self.root,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,

@@ -8,12 +8,13 @@ import numpy as np
 
 from diagnosis.errors import ImageRefused
 from diagnosis.imaging.contract import LABELS
+from diagnosis.imaging.preprocess import cover
 from diagnosis.pipeline import Outcome, screen
 from diagnosis.predictors.embedded import EmbeddedPredictor
 from diagnosis.state import Headline
 from export.audit import audit
-from export.config import CONFIDENT, FITTED_SOURCES, UNSEEN_SOURCES
-from export.dataset import Field, labels_of, read_fields, source_files
+from export.config import CONFIDENT, COVERED, FITTED_SOURCES, UNSEEN_SOURCES
+from export.dataset import Field, labels_of, load_canonical, read_fields, source_files
 from export.metrics import REFUSED, Figures, calibration_error, classification, clopper_pearson
 from export.split import official_split
 
@@ -59,16 +60,25 @@ def measure_fields(fields: Sequence[Field], predictor: EmbeddedPredictor) -> Fig
 
 
 def measure_source(files: Sequence[Path], predictor: EmbeddedPredictor) -> Figures:
-    """How many images of another source pass validation, and how many get a confident verdict."""
+    """How many images of another source pass validation, and how many get a confident verdict.
+
+    ``strange`` counts those beyond ``ood_max`` with validation left aside: what the second gate
+    would hold back if the first were not there.
+    """
     headlines = [_headline(screen_file(path, predictor)) for path in files]
     accepted = sum(headline != Headline.REJECTED for headline in headlines)
     confident = sum(headline in CONFIDENT for headline in headlines)
+    images = np.stack([cover(image, COVERED) for image in load_canonical(files)])
+    scores = np.array([prediction.ood_score for prediction in predictor.predict(images)])
+    strange = int((scores > predictor.contract.ood_max).sum())
     return {
         "n": len(files),
         "accepted": accepted,
         "accepted_interval": list(clopper_pearson(accepted, len(files))),
         "confident": confident,
         "confident_interval": list(clopper_pearson(confident, len(files))),
+        "strange": strange,
+        "strange_interval": list(clopper_pearson(strange, len(files))),
     }
 
 

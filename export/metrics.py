@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
 from diagnosis.imaging.contract import LABELS
@@ -86,6 +85,8 @@ def calibration_error(
 
 
 def _beta_quantile(probability: float, a: float, b: float) -> float:
+    import tensorflow as tf  # half a gigabyte that most importers of this module do not need
+
     low, high = 0.0, 1.0
     for _ in range(60):
         middle = (low + high) / 2

@@ -143,19 +143,20 @@ def _sources(sources: Mapping[str, Any]) -> str:
     lines = [
         "None of these may get a confident verdict (*suspicious* or *not suspicious*). The first "
         "group helped to choose templates, checks and `ood_max`; the others were only measured. "
-        "Intervals are Clopper–Pearson 95 % over images.",
+        "Intervals are Clopper–Pearson 95 % over images. The last column leaves validation aside: "
+        "what `ood_score` alone would hold back.",
         "",
-        "| source | role | images | passed validation | confident verdict |",
-        "|---|---|---|---|---|",
+        "| source | role | images | passed validation | confident verdict | beyond `ood_max` |",
+        "|---|---|---|---|---|---|",
     ]
     for name, figure in sources.items():
         role = "used to choose" if figure["used_to_choose"] else "unseen"
         n = figure["n"]
         cells = []
-        for key in ("accepted", "confident"):
+        for key in ("accepted", "confident", "strange"):
             low, high = figure[f"{key}_interval"]
             cells.append(f"{figure[key]} = {figure[key] / n:.1%} ({low:.1%} – {high:.1%})")
-        lines.append(f"| {name} | {role} | {n} | {cells[0]} | {cells[1]} |")
+        lines.append(f"| {name} | {role} | {n} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
 
 

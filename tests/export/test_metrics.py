@@ -1,0 +1,83 @@
+import math
+
+import numpy as np
+import pytest
+
+from export.calibrate import fit_domain, fit_not_suspicious_max, fit_temperature, ood_scores
+from export.metrics import REFUSED, calibration_error, classification, clopper_pearson, proportion
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "lower", "upper"),
+    [
+        (18, 18, 0.8147, 1.0),  # CLINICAL.md: 18 of 18 has a lower bound of 81 %
+        (0, 10, 0.0, 0.3085),
+        (5, 10, 0.1871, 0.8129),
+        (95, 100, 0.8872, 0.9836),
+    ],
+)
+def test_clopper_pearson_against_published_tables(
+    successes: int, n: int, lower: float, upper: float
+) -> None:
+    assert clopper_pearson(successes, n) == pytest.approx((lower, upper), abs=1e-4)
+
+
+def test_bounds_have_the_tail_probability_they_promise() -> None:
+    lower, upper = clopper_pearson(7, 40)
+
+    def tail(p: float, counts: range) -> float:
+        return sum(math.comb(40, k) * p**k * (1 - p) ** (40 - k) for k in counts)
+
+    assert tail(lower, range(7, 41)) == pytest.approx(0.025, abs=1e-6)
+    assert tail(upper, range(8)) == pytest.approx(0.025, abs=1e-6)
+
+
+def test_a_proportion_carries_number_groups_and_worst_group() -> None:
+    figure = proportion(np.array([True, True, True, False]), ["a", "a", "b", "b"])
+    assert (figure["value"], figure["n"], figure["groups"]) == (0.75, 4, 2)
+    assert figure["group_range"] == [0.5, 1.0]
+
+
+def test_a_refused_field_counts_as_an_error() -> None:
+    labels = np.array([0, 0, 1, 2, 3])
+    figures = classification(labels, np.array([0, REFUSED, 1, 3, 3]), list("aabcd"))
+    assert figures["accuracy"]["successes"] == 3
+    assert figures["recall"]["Benign"]["value"] == 0.5
+    assert figures["confusion"][0] == [1, 0, 0, 0, 1]
+    assert figures["confusion"][2] == [0, 0, 0, 1, 0]
+    assert figures["balanced_accuracy"] == pytest.approx((0.5 + 1 + 0 + 1) / 4)
+
+
+def test_calibration_error_of_an_overconfident_answer() -> None:
+    probabilities = np.array([[0.95, 0.05, 0, 0]] * 10)
+    labels = np.array([0] * 5 + [1] * 5)
+    assert calibration_error(probabilities, labels) == pytest.approx(0.45)
+
+
+def test_temperature_is_found_again() -> None:
+    rng = np.random.default_rng(0)
+    honest = rng.normal(0, 2, (4000, 4))
+    shares = np.exp(honest) / np.exp(honest).sum(axis=1, keepdims=True)
+    labels = np.array([rng.choice(4, p=share) for share in shares])
+    found = fit_temperature((honest * 3).astype(np.float32), labels)
+    assert found == pytest.approx(3.0, rel=0.08)
+
+
+def test_no_malignant_calibration_field_is_not_suspicious() -> None:
+    assert fit_not_suspicious_max(np.array([0.04, 0.9, 0.99])) == pytest.approx(0.02)
+    assert fit_not_suspicious_max(np.array([0.8, 0.9])) == 0.10
+
+
+def test_distance_is_about_one_inside_a_class_and_grows_outside() -> None:
+    rng = np.random.default_rng(1)
+    mix = rng.normal(0, 1, (16, 16))
+    centres = rng.normal(0, 10, (4, 16))
+    labels = np.arange(2000) % 4
+    features = (centres[labels] + rng.normal(0, 1, (2000, 16)) @ mix).astype(np.float32)
+    whitening, means = fit_domain(features, labels)
+    inside = ood_scores(features, whitening, means)
+    assert np.median(inside) == pytest.approx(1.0, abs=0.1)
+    between = centres.mean(axis=0, keepdims=True).astype(np.float32)
+    assert ood_scores(between, whitening, means)[0] > np.quantile(inside, 0.99)
+    far = ood_scores(features[:1] + np.float32(100), whitening, means)
+    assert far[0] > 5 * inside.max()

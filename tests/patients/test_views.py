@@ -141,9 +141,14 @@ def test_a_refused_form_shows_the_reason_and_the_input(
 def test_a_number_taken_meanwhile_is_shown_at_the_field(
     patient: Patient, browser: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Patient, "full_clean", lambda self, **kwargs: None)
-    form = {"medical_record_number": "MRN-1", "name": "Rossi, Ines", "sex": "other"}
-    assertContains(browser.post("/patients/new", form), "Another patient already has this")
+    def lost_race(**values: Any) -> Patient:
+        return services._create(Patient(medical_record_number="MRN-1", name="A"), None)
+
+    monkeypatch.setattr("patients.views.services.patient_create", lost_race)
+    form = {"medical_record_number": "NEW", "name": "Rossi, Ines", "sex": "other"}
+    response = browser.post("/patients/new", form)
+    assertContains(response, "Another patient already has this")
+    assertContains(response, 'value="Rossi, Ines"')
 
 
 def test_edit_patient(patient: Patient, browser: Client) -> None:

@@ -1,0 +1,243 @@
+"""Every page: what it shows, to whom, at what cost, and that reading leaves a trace."""
+
+import hashlib
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from diagnosis.media import media_path, media_read
+from diagnosis.models import Diagnosis
+from patients.models import Patient, Specimen
+from tests.diagnosis.portal import records
+from webapp.audit.models import AuditEvent
+
+pytestmark = pytest.mark.django_db
+
+
+def page(client: Client, address: str) -> str:
+    response = client.get(address)
+    assert response.status_code == 200, address
+    return response.content.decode()
+
+
+def events() -> list[tuple[str, str, str]]:
+    """Action, target and actor of every event, oldest first."""
+    return [
+        (event.action, event.target_id, str(event.actor))
+        for event in AuditEvent.objects.order_by("id")
+    ]
+
+
+@pytest.fixture
+def diagnosis(clinician: User, specimen: Specimen) -> Diagnosis:
+    found = records.screened(clinician, specimen)
+    AuditEvent.objects.all()._raw_delete("default")  # type: ignore[attr-defined]
+    return found
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["/", "/patients/1", "/specimens/H26-1", "/diagnoses/1", "/diagnoses/1/image",
+     "/diagnoses/1/thumbnail", "/diagnoses/1/assign", "/diagnoses/unassigned"],
+)  # fmt: skip
+def test_strangers_sign_in_first_and_accounts_without_permission_see_nothing(
+    client: Client, django_user_model: type[User], address: str
+) -> None:
+    assert client.get(address).headers["Location"].startswith("/login?next=")
+    client.force_login(django_user_model.objects.create_user("nobody"))
+    answer = client.get(address)
+    assert answer.status_code == 403
+    assert "Your account may not do this" in answer.content.decode()
+
+
+def test_work_list_shows_one_row_a_field_with_what_the_reader_sorts_by(
+    client_signed_in: Client, diagnosis: Diagnosis
+) -> None:
+    text = page(client_signed_in, "/")
+    for shown in ("H26-1", "Ada Example", "Suspicious", "Pre-B", "90.0\xa0%", "Passed", "v1"):
+        assert shown in text
+    assert f'href="/diagnoses/{diagnosis.pk}"' in text
+    assert 'href="/specimens/H26-1"' in text
+
+
+def test_work_list_filters_by_outcome_and_status(
+    client_signed_in: Client, clinician: User, specimen: Specimen
+) -> None:
+    rows = {
+        "suspicious": records.screened(clinician, specimen),
+        "indeterminate": records.screened(clinician, specimen, outcome="indeterminate"),
+        "not_suspicious": records.screened(clinician, specimen, outcome="not_suspicious"),
+        "rejected": records.refused(clinician, specimen),
+        "waiting": records.received(clinician, specimen),
+        "failed": records.failed(clinician, specimen),
+    }
+    for shown, diagnosis in rows.items():
+        context = client_signed_in.get("/", {"show": shown}).context
+        assert [row.pk for row in context["diagnoses"]] == [diagnosis.pk], shown
+    assert len(client_signed_in.get("/", {"show": "nonsense"}).context["diagnoses"]) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ("search", "found"), [("h26-1", 1), ("MRN-7", 1), ("ada", 1), ("H26-2", 0), ("", 2)]
+)
+def test_work_list_searches_accession_record_number_and_name(
+    client_signed_in: Client, clinician: User, diagnosis: Diagnosis, search: str, found: int
+) -> None:
+    records.screened(clinician, None)
+    assert len(client_signed_in.get("/", {"search": search}).context["diagnoses"]) == found
+
+
+def test_work_list_pages_by_key_newest_first(
+    client_signed_in: Client, clinician: User, specimen: Specimen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diagnosis.portal.views.PAGE_SIZE", 2)
+    made = [records.received(clinician, specimen).pk for _ in range(5)]
+    first = client_signed_in.get("/").context
+    assert [row.pk for row in first["diagnoses"]] == made[:2:-1]
+    assert first["more"]
+    second = client_signed_in.get("/", {"before": made[3]}).context
+    assert [row.pk for row in second["diagnoses"]] == made[2:0:-1]
+    assert f"before={made[1]}" in page(client_signed_in, f"/?before={made[3]}")
+    assert not client_signed_in.get("/", {"before": made[2]}).context["more"]
+    for nonsense in ("x", "-1", "9" * 40):
+        assert client_signed_in.get("/", {"before": nonsense}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "address", ["/", "/patients/{patient}", "/specimens/H26-1", "/diagnoses/unassigned"]
+)
+def test_query_counts_do_not_grow_with_the_rows(
+    client_signed_in: Client,
+    clinician: User,
+    specimen: Specimen,
+    django_assert_max_num_queries: DjangoAssertNumQueries,
+    address: str,
+) -> None:
+    address = address.format(patient=specimen.patient_id)
+    for _ in range(12):
+        records.screened(clinician, None if "unassigned" in address else specimen)
+    with django_assert_max_num_queries(14):  # the session, the user and permissions take four
+        text = page(client_signed_in, address)
+    assert text.count("badge--suspicious") >= 12
+
+
+def test_patient_page_shows_details_specimens_and_diagnoses(
+    client_signed_in: Client, diagnosis: Diagnosis, patient: Patient
+) -> None:
+    text = page(client_signed_in, f"/patients/{patient.pk}")
+    for shown in ("Ada Example", "MRN-7", "9 Mar 2017", "H26-1", "Wright-Giemsa", "Suspicious"):
+        assert shown in text
+    assert f'href="/diagnoses/{diagnosis.pk}"' in text
+    assert f'href="/patients/{patient.pk}/specimens/new"' in text
+
+
+def test_specimen_page_shows_its_fields_as_a_gallery_in_order_of_arrival(
+    client_signed_in: Client, clinician: User, specimen: Specimen
+) -> None:
+    first, second = records.screened(clinician, specimen), records.refused(clinician, specimen)
+    text = page(client_signed_in, "/specimens/h26-1")  # numbers know no case
+    assert (
+        0
+        < text.index(f"/diagnoses/{first.pk}/thumbnail")
+        < text.index(f"/diagnoses/{second.pk}/thumbnail")
+    )
+    assert "badge--rejected" in text
+    assert 'type="file" multiple' in text
+
+
+def test_detail_page_walks_through_the_specimen(
+    client_signed_in: Client, clinician: User, specimen: Specimen
+) -> None:
+    first, second, third = (records.screened(clinician, specimen) for _ in range(3))
+    records.screened(clinician, None)
+    middle = page(client_signed_in, f"/diagnoses/{second.pk}")
+    assert "Field 2 of 3" in middle
+    assert f'rel="prev" href="/diagnoses/{first.pk}"' in middle
+    assert f'rel="next" href="/diagnoses/{third.pk}"' in middle
+    assert 'rel="prev"' not in page(client_signed_in, f"/diagnoses/{first.pk}")
+    assert 'rel="next"' not in page(client_signed_in, f"/diagnoses/{third.pk}")
+
+
+def test_image_is_the_stored_bytes_kept_by_no_cache(
+    client_signed_in: Client, diagnosis: Diagnosis
+) -> None:
+    answer = client_signed_in.get(f"/diagnoses/{diagnosis.pk}/image")
+    assert answer.content == media_read(diagnosis.image_name)
+    assert hashlib.sha256(answer.content).hexdigest() == diagnosis.image_sha256
+    assert answer.headers["Content-Type"] == "image/png"
+    assert answer.headers["Cache-Control"] == "private, no-store"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_thumbnail_is_a_small_jpeg_kept_by_no_cache(
+    client_signed_in: Client, clinician: User, specimen: Specimen
+) -> None:
+    diagnosis = records.screened(clinician, specimen, upload=records.png(600, 800))
+    answer = client_signed_in.get(f"/diagnoses/{diagnosis.pk}/thumbnail")
+    assert answer.content.startswith(b"\xff\xd8\xff")
+    assert len(answer.content) < 40_000
+    assert answer.headers["Content-Type"] == "image/jpeg"
+    assert answer.headers["Cache-Control"] == "private, no-store"
+
+
+def test_missing_image_file_is_not_found(client_signed_in: Client, diagnosis: Diagnosis) -> None:
+    media_path(diagnosis.image_name).unlink()
+    assert client_signed_in.get(f"/diagnoses/{diagnosis.pk}/image").status_code == 404
+    assert client_signed_in.get(f"/diagnoses/{diagnosis.pk}/thumbnail").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "address", ["/patients/999", "/specimens/NONE", "/diagnoses/999", "/diagnoses/999/image"]
+)
+def test_unknown_records_are_not_found_and_leave_no_event(
+    client_signed_in: Client, address: str
+) -> None:
+    assert client_signed_in.get(address).status_code == 404
+    assert events() == []
+
+
+def test_every_read_of_one_record_is_audited(
+    client_signed_in: Client, diagnosis: Diagnosis, patient: Patient, specimen: Specimen
+) -> None:
+    pk = str(diagnosis.pk)
+    for address in (
+        f"/patients/{patient.pk}",
+        "/specimens/H26-1",
+        f"/diagnoses/{pk}",
+        f"/diagnoses/{pk}/image",
+        f"/diagnoses/{pk}/thumbnail",
+    ):
+        page_or_image = client_signed_in.get(address)
+        assert page_or_image.status_code == 200
+    assert events() == [
+        ("patient.viewed", str(patient.pk), "clinician"),
+        ("specimen.viewed", str(specimen.pk), "clinician"),
+        ("diagnosis.viewed", pk, "clinician"),
+        ("diagnosis.image_viewed", pk, "clinician"),
+        ("diagnosis.image_viewed", pk, "clinician"),
+    ]
+
+
+def test_a_page_of_the_work_list_is_one_event_with_the_rows_it_showed(
+    client_signed_in: Client, diagnosis: Diagnosis
+) -> None:
+    page(client_signed_in, "/")
+    (event,) = AuditEvent.objects.all()
+    assert event.action == "diagnosis.listed"
+    assert event.detail == {"ids": [diagnosis.pk]}
+
+
+def test_readers_are_offered_nothing_they_may_not_do(
+    reader: Client, clinician: User, specimen: Specimen
+) -> None:
+    lone = records.screened(clinician, None)
+    assert 'type="file"' not in page(reader, "/specimens/H26-1")
+    assert "Assign" not in page(reader, "/diagnoses/unassigned")
+    assert "Assign" not in page(reader, f"/diagnoses/{lone.pk}")
+
+
+@pytest.mark.parametrize("method", ["put", "delete", "patch"])
+def test_pages_take_no_other_method(client_signed_in: Client, method: str) -> None:
+    assert getattr(client_signed_in, method)("/").status_code == 405

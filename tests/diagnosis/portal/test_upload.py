@@ -1,0 +1,164 @@
+"""Uploading in the portal: several files at once, each standing or falling by itself."""
+
+import cv2
+import numpy as np
+import pytest
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from numpy.typing import NDArray
+from pytest_django import Settings
+
+from diagnosis.imaging.contract import ModelContract
+from diagnosis.models import Diagnosis
+from diagnosis.predictors.base import Explanation, Prediction
+from patients.models import Specimen
+from tests.diagnosis.portal import records
+from webapp.audit.models import AuditEvent
+
+pytestmark = pytest.mark.django_db
+ADDRESS = "/specimens/H26-1"
+
+
+def file(data: bytes, name: str = "field.png") -> SimpleUploadedFile:
+    return SimpleUploadedFile(name, data, content_type="image/png")
+
+
+def upload(client: Client, *files: SimpleUploadedFile, address: str = ADDRESS) -> str:
+    answer = client.post(address, {"fields": list(files)})
+    assert answer.status_code == 200
+    return answer.content.decode()
+
+
+class Answering:
+    """A predictor that always says Pro-B: what a page does with an answer is tested, not it."""
+
+    contract: ModelContract = records.contract()
+
+    def predict(self, images: NDArray[np.uint8]) -> list[Prediction]:
+        return [Prediction((0.01, 0.01, 0.02, 0.96), 3.0) for _ in images]
+
+    def explain(self, image: NDArray[np.uint8]) -> Explanation:
+        raise NotImplementedError
+
+
+@pytest.fixture
+def model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("diagnosis.services.stable_predictor", Answering)
+
+
+def test_field_is_stored_under_the_uploader_and_waits_while_no_model_is_live(
+    client_signed_in: Client, clinician: User, specimen: Specimen
+) -> None:
+    page = upload(client_signed_in, file(records.png(), "left-07.png"))
+    diagnosis = Diagnosis.objects.get()
+    assert diagnosis.specimen == specimen
+    assert diagnosis.created_by == clinician
+    assert diagnosis.file_name == "left-07.png"
+    assert diagnosis.status == "received"
+    assert "badge--waiting" in page
+    assert f'<a href="/diagnoses/{diagnosis.pk}">left-07.png</a>' in page
+    assert AuditEvent.objects.filter(action="diagnosis.received", actor=clinician).count() == 1
+
+
+def test_several_files_one_of_them_bad_loses_nothing_and_names_the_bad_one(
+    client_signed_in: Client, specimen: Specimen
+) -> None:
+    page = upload(
+        client_signed_in,
+        file(records.png(), "first.png"),
+        file(b"%PDF-1.7 not a photograph", "report.pdf"),
+        file(b"", "empty.png"),
+        file(records.png(), "last.png"),
+    )
+    assert [d.file_name for d in Diagnosis.objects.order_by("id")] == ["first.png", "last.png"]
+    assert page.count('data-result="stored"') == 2
+    refused = page.split('data-result="refused"')[1:]
+    assert "report.pdf" in refused[0]
+    assert "The file is not an image that can be read." in refused[0]
+    assert "Send a JPEG, PNG, TIFF, BMP, WebP or GIF file." in refused[0]
+    assert "empty.png" in refused[1]
+    assert "The file is empty." in refused[1]
+
+
+def test_file_above_the_limit_is_named_with_the_limit(
+    client_signed_in: Client, specimen: Specimen, settings: Settings
+) -> None:
+    settings.MAX_UPLOAD_BYTES = 2**20
+    page = upload(client_signed_in, file(b"x" * (2**20 + 1), "scan.tif"), file(records.png()))
+    assert "scan.tif" in page
+    assert "1.0 MiB; 1 MiB are taken at most." in page
+    assert Diagnosis.objects.count() == 1
+
+
+def test_large_photograph_goes_through(client_signed_in: Client, specimen: Specimen) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (1200, 1200, 3), dtype=np.uint8)
+    data = cv2.imencode(".png", noise)[1].tobytes()
+    assert len(data) > 4_000_000, "more than Django keeps in memory by default"
+    upload(client_signed_in, file(data))
+    assert Diagnosis.objects.get().width == 1200
+
+
+def test_same_upload_again_links_to_the_field_that_is_there(
+    client_signed_in: Client, specimen: Specimen
+) -> None:
+    data = records.png()
+    upload(client_signed_in, file(data))
+    page = upload(client_signed_in, file(data, "renamed.png"))
+    diagnosis = Diagnosis.objects.get()
+    assert "This image is already here" in page
+    assert f'href="/diagnoses/{diagnosis.pk}"' in page
+
+
+def test_no_file_is_asked_for(client_signed_in: Client, specimen: Specimen) -> None:
+    assert "Choose at least one image file." in upload(client_signed_in)
+
+
+def test_screened_field_shows_its_outcome_at_once(
+    client_signed_in: Client, specimen: Specimen, model: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(Answering.contract.thresholds, "colour_histogram", -1.0)  # type: ignore[arg-type]
+    page = upload(client_signed_in, file(records.png(300, 400)))
+    assert Diagnosis.objects.get().predicted_class == "Malignant Pro-B"
+    assert "badge--suspicious" in page.split("data-upload-results")[1]
+
+
+def test_refused_field_is_kept_and_shows_check_and_fix_at_once(
+    client_signed_in: Client, specimen: Specimen, model: None
+) -> None:
+    page = upload(client_signed_in, file(records.png(300, 400), "receipt.png"))
+    assert Diagnosis.objects.get().status == "refused"
+    result = page.split("data-upload-results")[1].split("</ul>")[0]
+    assert "badge--rejected" in result
+    assert "Colours of a stained smear: " in result
+    assert "needed at least 0.60." in result
+    assert "Photograph a Giemsa-type stained blood smear" in result
+
+
+def test_script_gets_the_result_alone(client_signed_in: Client, specimen: Specimen) -> None:
+    answer = client_signed_in.post(
+        ADDRESS, {"fields": file(records.png())}, headers={"X-Requested-With": "fetch"}
+    )
+    text = answer.content.decode().strip()
+    assert text.startswith('<li class="upload-result" data-result="stored">')
+    assert "<html" not in text
+
+
+def test_upload_without_specimen_stands_under_unassigned(client_signed_in: Client) -> None:
+    page = upload(client_signed_in, file(records.png()), address="/diagnoses/unassigned")
+    diagnosis = Diagnosis.objects.get()
+    assert diagnosis.specimen is None
+    assert f'action="/diagnoses/{diagnosis.pk}/assign"' in page
+
+
+def test_readers_may_not_upload(reader: Client, specimen: Specimen) -> None:
+    for address in (ADDRESS, "/diagnoses/unassigned"):
+        assert reader.post(address, {"fields": file(records.png())}).status_code == 403
+    assert not Diagnosis.objects.exists()
+
+
+def test_form_of_another_site_is_refused(clinician: User, specimen: Specimen) -> None:
+    client = Client(enforce_csrf_checks=True)
+    client.force_login(clinician)
+    assert client.post(ADDRESS, {"fields": file(records.png())}).status_code == 403
+    assert not Diagnosis.objects.exists()

@@ -15,6 +15,7 @@ from diagnosis.predictors.store import read_live, version_dir
 from export import config, registry
 from export.dataset import read_fields
 from export.errors import ExportError
+from export.serving import wait_available
 from export.split import official_split
 
 if TYPE_CHECKING:
@@ -85,7 +86,10 @@ def _validation(options: argparse.Namespace) -> None:
 
 
 def _promote(options: argparse.Namespace) -> None:
-    print(registry.promote(config.model_store(), config.model_name(), options.version))
+    def wait(version: int) -> None:
+        wait_available(config.predictor_url(), version, options.timeout)
+
+    print(registry.promote(config.model_store(), config.model_name(), options.version, wait))
 
 
 def _rollback(options: argparse.Namespace) -> None:
@@ -148,6 +152,9 @@ def _parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("promote", help="make a published version the stable one")
     command.add_argument("version", type=int)
+    command.add_argument(
+        "--timeout", type=float, default=120, help="seconds to wait for model servers to load it"
+    )
     command.set_defaults(command=_promote)
 
     command = commands.add_parser("rollback", help="go back to the previous version")

@@ -52,3 +52,8 @@ def model_store() -> Path:
 def model_name() -> str:
     """The model's name in the store: environment variable ``MODEL_NAME``."""
     return os.environ.get("MODEL_NAME") or "all_smear"
+
+
+def predictor_url() -> str:
+    """Where the model is served: environment variable ``PREDICTOR_URL``, else ``embedded:``."""
+    return os.environ.get("PREDICTOR_URL") or "embedded:"

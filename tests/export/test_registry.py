@@ -7,6 +7,7 @@ import pytest
 from diagnosis.errors import ContractError
 from diagnosis.predictors.store import Live, published_versions, read_live
 from export import registry
+from export.serving import NotServedError
 
 NAME = "all_smear"
 
@@ -106,3 +107,28 @@ def test_list_names_roles_and_accuracy(store: Path) -> None:
     lines = registry.describe(store, NAME)
     assert [line.split()[:2] for line in lines] == [["1", "previous"], ["2", "stable"], ["3", "-"]]
     assert all("%" in line for line in lines)
+
+
+def test_servers_load_the_new_version_before_clients_ask_for_it(store: Path) -> None:
+    registry.promote(store, NAME, 1)
+    registry.promote(store, NAME, 2)
+
+    def wait(version: int) -> None:
+        assert version == 3
+        assert read_live(store, NAME) == Live(stable=2, previous=1)
+        text = (store.parent / "models.config").read_text()
+        assert [line.split()[1] for line in text.splitlines() if "versions:" in line] == [*"123"]
+
+    assert registry.promote(store, NAME, 3, wait) == Live(stable=3, previous=2)
+    assert "versions: 1\n" not in (store.parent / "models.config").read_text()
+
+
+def test_a_server_that_does_not_load_it_leaves_the_stable_version(store: Path) -> None:
+    registry.promote(store, NAME, 1)
+
+    def wait(version: int) -> None:
+        raise NotServedError("no")
+
+    with pytest.raises(NotServedError):
+        registry.promote(store, NAME, 2, wait)
+    assert read_live(store, NAME) == Live(stable=1)

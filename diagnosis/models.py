@@ -61,6 +61,16 @@ class DiagnosisQuerySet(models.QuerySet["Diagnosis"]):
             raise ReadOnlyResultError(f"Results are read-only: {', '.join(sorted(refused))}.")
         return super().update(**kwargs)
 
+    def bulk_create(self, *args: Any, **kwargs: Any) -> Any:
+        """As Django's, but an existing row is never written over.
+
+        Raises:
+            ReadOnlyResultError: ``update_conflicts`` is set.
+        """
+        if kwargs.get("update_conflicts"):
+            raise ReadOnlyResultError("Results are read-only: insert, or leave the row alone.")
+        return super().bulk_create(*args, **kwargs)
+
     def delete(self) -> NoReturn:
         """Refused: records are kept."""
         raise ReadOnlyResultError("Diagnoses are never deleted.")

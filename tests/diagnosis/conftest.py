@@ -1,5 +1,8 @@
 """Fixtures of the diagnosis tests."""
 
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,6 +14,7 @@ from tests.diagnosis.support import FakePredictor, document_jpeg, make_contract,
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+    from pytest_django.plugin import DjangoDbBlocker
 
     from patients.models import Specimen
 
@@ -70,3 +74,56 @@ def other_specimen(specimen: "Specimen") -> "Specimen":
 def administrator(django_user_model: "type[User]", db: None) -> "User":
     """A superuser."""
     return django_user_model.objects.create_superuser("administrator")
+
+
+@contextmanager
+def _database_file(path: Path) -> Iterator[None]:
+    """Django's default database is the SQLite file ``path``, in every thread."""
+    from django.contrib.contenttypes.models import ContentType
+    from django.db import connections
+
+    connection, configured = connections["default"], connections.settings["default"]
+    connections.settings["default"] = {**configured, "NAME": str(path)}
+    connections["default"] = connections.create_connection("default")
+    ContentType.objects.clear_cache()
+    try:
+        yield
+    finally:
+        connections["default"].close()
+        connections.settings["default"] = configured
+        connections["default"] = connection
+        ContentType.objects.clear_cache()
+
+
+@pytest.fixture(scope="session")
+def _migrated_file(
+    tmp_path_factory: pytest.TempPathFactory, django_db_blocker: "DjangoDbBlocker"
+) -> Path:
+    from django.core.management import call_command
+
+    path = tmp_path_factory.mktemp("database") / "db.sqlite3"
+    with django_db_blocker.unblock(), _database_file(path):
+        call_command("migrate", verbosity=0)
+    return path
+
+
+@pytest.fixture
+def shared_database(
+    request: pytest.FixtureRequest, tmp_path: Path, django_db_blocker: "DjangoDbBlocker"
+) -> Iterator[str]:
+    """A database that other threads and processes see as it is; its DATABASE_URL.
+
+    SQLite's is a file, as in the product: the one in memory that other tests use knows no
+    write-ahead log and answers a second writer with an error.
+    """
+    from django.db import connections
+
+    found = connections.settings["default"]
+    if found["ENGINE"].endswith("mysql"):
+        request.getfixturevalue("transactional_db")
+        yield "mysql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**found)
+        return
+    path = tmp_path / "db.sqlite3"
+    shutil.copy(request.getfixturevalue("_migrated_file"), path)
+    with django_db_blocker.unblock(), _database_file(path):
+        yield f"sqlite:///{path}"

@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import cv2
@@ -42,6 +43,7 @@ def encode(format: str, picture: NDArray[np.uint8] | Image.Image, **options: Any
     return buffer.getvalue()
 
 
+@cache
 def smear_jpeg(seed: int = 1, height: int = 240, width: int = 320) -> bytes:
     """A drawn field as a camera would save it."""
     return encode("JPEG", draw_smear(seed, height, width), quality=92)
@@ -66,7 +68,7 @@ def make_contract(**changes: Any) -> ModelContract:
         "height": 224,
         "width": 224,
         "covered": COVERED,
-        "histogram_templates": np.stack([_template(seed) for seed in range(8)]),
+        "histogram_templates": _templates(),
         "thresholds": THRESHOLDS,
         "temperature": 1.5,
         "suspicious_min": 0.5,
@@ -82,8 +84,10 @@ def make_contract(**changes: Any) -> ModelContract:
     return ModelContract(**fields)
 
 
-def _template(seed: int) -> NDArray[np.float32]:
-    return colour_histogram(cover(resize(draw_smear(seed, 240, 320), 224, 224), COVERED), COVERED)
+@cache
+def _templates() -> NDArray[np.float32]:
+    fields = [cover(resize(draw_smear(seed, 240, 320), 224, 224), COVERED) for seed in range(6)]
+    return np.stack([colour_histogram(field, COVERED) for field in fields])
 
 
 class FakePredictor:

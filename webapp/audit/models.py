@@ -21,6 +21,12 @@ class AuditEventQuerySet(models.QuerySet["AuditEvent"]):
         """Refused: events are history."""
         raise AppendOnlyError("Audit events are never deleted.")
 
+    def bulk_create(self, *args: Any, **kwargs: Any) -> Any:
+        """Inserts only: an existing event is never written over."""
+        if kwargs.get("update_conflicts"):
+            raise AppendOnlyError("Audit events are never changed.")
+        return super().bulk_create(*args, **kwargs)
+
     def bulk_update(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: events are history."""
         raise AppendOnlyError("Audit events are never changed.")

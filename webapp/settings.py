@@ -7,15 +7,25 @@ start with a sentence that says how to mend it.
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env, EnvError, validate
+from environs import Env, EnvError, ValidationError, validate
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env(eager=False)
 env.read_env(BASE_DIR / ".env", recurse=False)
+
+
+def _require_time_zone(name: str) -> None:
+    """Django itself would fail later, in a traceback."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValidationError("Not a time zone; give a name such as Europe/London.") from error
+
 
 # --- Environment -------------------------------------------------------------------------
 
@@ -28,6 +38,7 @@ MEDIA_ROOT = env.path("MEDIA_ROOT", BASE_DIR / "var/media")
 MODEL_STORE = env.path("MODEL_STORE", BASE_DIR / "serving/models")
 MODEL_NAME = env.str("MODEL_NAME", "all_smear", validate=validate.Regexp(r"^[A-Za-z0-9_-]+\Z"))
 PREDICTOR_URL = env.str("PREDICTOR_URL", "embedded:", validate=validate.OneOf(["embedded:"]))
+TIME_ZONE = env.str("TIME_ZONE", "UTC", validate=_require_time_zone)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", 20 * 2**20, validate=validate.Range(min=1))
 # Of `manage.py serve` alone:
 PORT = env.int("PORT", 8000, validate=validate.Range(1, 65535))
@@ -220,7 +231,6 @@ SPECTACULAR_SETTINGS = {
 # --- Language, time, logs ----------------------------------------------------------------
 
 LANGUAGE_CODE = "en-gb"
-TIME_ZONE = "UTC"
 USE_TZ = True
 
 LOGGING = {

@@ -72,6 +72,7 @@ def refusal(product: Path, **variables: str) -> str:
         ({"DEBUG": "perhaps"}, r"DEBUG.*boolean.*\.env"),
         ({"MAX_UPLOAD_BYTES": "20 MiB"}, r"MAX_UPLOAD_BYTES.*integer.*\.env"),
         ({"MODEL_NAME": "../other"}, r"MODEL_NAME.*\.env"),
+        ({"TIME_ZONE": "Mars"}, r"TIME_ZONE.*Not a time zone; give a name such as .*\.env"),
         ({"PREDICTOR_URL": "elsewhere"}, r"PREDICTOR_URL.*embedded:.*\.env"),
         ({"PORT": "http"}, r"PORT.*integer.*\.env"),
         ({"PORT": "70000"}, r"PORT.*65535.*\.env"),

@@ -71,7 +71,7 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response |
         code, detail = "invalid", "Some fields are missing or wrong; `errors` names each."
         members = {"errors": error.detail}
     else:
-        code, detail = str(error.get_codes()), str(error.detail)
+        code, detail = str(error.get_codes()), str(error.detail).rstrip(".") + "."
     response.data = problem(response.status_code, code, detail, **members)
     response.content_type = MEDIA_TYPE
     return response

@@ -27,6 +27,7 @@ class RequestIdMiddleware:
         """Handle one request under its id."""
         given = request.headers.get("X-Request-ID", "")
         token = _current.set(given if _SAFE.match(given) else uuid.uuid4().hex)
+        request.request_id = _current.get()  # type: ignore[attr-defined]
         try:
             response = self.get_response(request)
             response["X-Request-ID"] = _current.get()
@@ -39,6 +40,10 @@ class RequestIdFilter(logging.Filter):
     """Gives every log record a ``request_id``."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Never drops a record."""
-        record.request_id = _current.get()
+        """Never drops a record.
+
+        Django logs a refused request after the middleware is done, with the request beside it.
+        """
+        request = getattr(record, "request", None)
+        record.request_id = getattr(request, "request_id", _current.get())
         return True

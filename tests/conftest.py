@@ -88,7 +88,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     root = copy_product(tmp_path_factory.mktemp("served"))
     with Product(root, {"DEMO_PASSWORD": password}) as product:
         product.wait_until_ready()
-        yield Served(product.url, "demo", password)
+        yield Served(product.url, "demo", password, root)
 
 
 @pytest.fixture(scope="session")

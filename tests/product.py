@@ -20,11 +20,12 @@ KEY = "a-key-for-tests-and-nothing-else-0123456789"
 
 @dataclass(frozen=True)
 class Served:
-    """Where the product answers, and who may sign in."""
+    """Where the product answers, who may sign in, and the folder it runs in."""
 
     url: str
     user: str
     password: str
+    root: Path
 
 
 def copy_product(target: Path) -> Path:

@@ -226,23 +226,31 @@ def _check_bar(check: dict[str, Any]) -> Bar:
     # Scores have different ranges. A share keeps its own scale; elsewhere, and where the
     # threshold would sit too near the left edge to be seen, the tick stands in the middle.
     score, threshold = float(check["score"]), float(check["threshold"])
+    text, limit = _figures(score, threshold)
     scale = 1.0 if 0.25 <= threshold <= 1 or threshold <= 0 else 2 * threshold
     return Bar(
         label=check_label(check["name"]),
-        text=_figure(score),
+        text=text,
         value=_clip(score / scale),
         tick=_clip(threshold / scale),
-        limit=f"at least {_figure(threshold)}",
+        limit=f"at least {limit}",
         passed=bool(check["passed"]),
         fix=check["fix"],
     )
 
 
-def _figure(value: float) -> str:
-    """Whole for pixels, two decimals for ratios, more where those would hide the difference."""
-    if abs(value) >= 100:
-        return f"{value:.0f}"
-    return f"{value:.2f}" if abs(value) >= 0.1 or value == 0 else f"{value:.3g}"
+def _figures(score: float, threshold: float) -> tuple[str, str]:
+    """Both as printed, with as many decimals (2 to 4) as it takes to see which is larger.
+
+    Whole numbers, as of pixels, have none.
+    """
+    if abs(threshold) >= 100:
+        return f"{score:.0f}", f"{threshold:.0f}"
+    for decimals in (2, 3, 4):
+        texts = f"{score:.{decimals}f}", f"{threshold:.{decimals}f}"
+        if texts[0] != texts[1] and float(texts[1]) == round(threshold, 4):
+            break
+    return texts
 
 
 def _clip(value: float) -> float:

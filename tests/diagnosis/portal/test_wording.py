@@ -225,3 +225,20 @@ def test_hostile_file_name_is_text(
     page = client_signed_in.get(f"/diagnoses/{diagnosis.pk}").content.decode()
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert" in page
+
+
+@pytest.mark.parametrize(
+    ("score", "threshold", "printed"),
+    [
+        (0.9123, 0.6, ("0.91", "0.60")),
+        (0.5964, 0.6, ("0.596", "0.600")),
+        (0.0021, 0.005, ("0.002", "0.005")),
+        (768.0, 224.0, ("768", "224")),
+        (0.6, 0.6, ("0.6000", "0.6000")),
+        (0.0, 0.005, ("0.000", "0.005")),
+    ],
+)
+def test_a_score_just_below_its_threshold_is_not_printed_equal(
+    score: float, threshold: float, printed: tuple[str, str]
+) -> None:
+    assert wording._figures(score, threshold) == printed

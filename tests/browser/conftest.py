@@ -1,0 +1,132 @@
+"""A signed-in session, a specimen of its own for each test, and photographs to send."""
+
+import csv
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+import requests
+from playwright.sync_api import Page, Request
+
+from diagnosis.imaging.contract import LABELS
+from tests.browser import images
+from tests.product import KEY, Served, clean_environment
+
+CLASS_FOLDERS = dict(zip(LABELS, ("Benign", "Early", "Pre", "Pro"), strict=True))
+_numbers = count(1)
+
+
+@pytest.fixture
+def watched(page: Page, served: Served) -> Iterator[Page]:
+    """``page``, held to what every page must keep: nothing from elsewhere, no script errors."""
+    requested: list[str] = []
+    complaints: list[str] = []
+    page.on("request", lambda request: requested.append(_address(request)))
+    page.on("console", lambda message: complaints.append(message.text) if _bad(message) else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    yield page
+    elsewhere = [url for url in requested if not url.startswith((served.url, "blob:", "data:"))]
+    assert requested, "the page was never used"
+    assert elsewhere == []
+    assert complaints == []
+
+
+def _address(request: Request) -> str:
+    return request.url
+
+
+def _bad(message: object) -> bool:
+    return getattr(message, "type", "") in ("error", "warning")
+
+
+@pytest.fixture
+def signed_in(watched: Page, served: Served) -> Page:
+    """Signed in through the form, as a person does."""
+    watched.goto("/login")
+    watched.get_by_label("Username").fill(served.user)
+    watched.get_by_label("Password").fill(served.password)
+    watched.get_by_role("button", name="Sign in").click()
+    watched.wait_for_url("/")
+    return watched
+
+
+@pytest.fixture
+def specimen(signed_in: Page) -> str:
+    """The accession number of a new specimen of a new patient, whose page is open."""
+    number = f"B-{next(_numbers)}-{uuid4().hex[:6]}".upper()
+    signed_in.goto("/patients/new")
+    signed_in.get_by_label("Medical record number").fill(f"MRN-{number}")
+    signed_in.get_by_label("Name", exact=True).fill("Browser Example")
+    signed_in.get_by_role("button", name="Register patient").click()
+    signed_in.get_by_role("link", name="New specimen").click()
+    signed_in.get_by_label("Accession number").fill(number)
+    signed_in.get_by_role("button", name="Register specimen").click()
+    signed_in.wait_for_url(f"**/specimens/{number}")
+    return number
+
+
+@pytest.fixture
+def upload(signed_in: Page, specimen: str) -> Callable[..., Page]:
+    """Sends files on the specimen's page and waits until each has its result."""
+
+    def send(*files: Path) -> Page:
+        signed_in.goto(f"/specimens/{specimen}")
+        signed_in.get_by_label("Upload fields").set_input_files(files)
+        signed_in.get_by_role("button", name="Upload and screen").click()
+        summary = signed_in.locator("[data-upload-summary]").filter(has_text="stored.")
+        summary.wait_for(timeout=30_000)
+        return signed_in
+
+    return send
+
+
+@pytest.fixture(scope="session")
+def smears(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Three synthetic fields as JPEG files."""
+    folder = tmp_path_factory.mktemp("smears")
+    return [images.smear(folder / f"synthetic-{seed}.jpg", seed) for seed in (1, 2, 3)]
+
+
+@pytest.fixture(scope="session")
+def receipt(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A drawn receipt as a JPEG file."""
+    return images.receipt(tmp_path_factory.mktemp("receipt") / "receipt.jpg")
+
+
+@pytest.fixture(scope="session")
+def calibration(data_dir: Path) -> dict[str, Path]:
+    """One calibration field of each class by label: the first of ``groups.csv``."""
+    folder = data_dir / "all_smears"
+    with (folder / "groups.csv").open(newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["split"] == "calibration"]
+    first: dict[str, Path] = {}
+    for label, name in CLASS_FOLDERS.items():
+        row = next(row for row in rows if row["class"] == name)
+        first[label] = folder / name / Path(row["file"]).name
+    return first
+
+
+@pytest.fixture(scope="session")
+def real_receipt(data_dir: Path) -> Path:
+    """The first scanned receipt of the data."""
+    return min((data_dir / "not_smear/document").glob("*.jpg"))
+
+
+@pytest.fixture(scope="session")
+def api(served: Served) -> requests.Session:
+    """An API client with the token that ``manage.py api_token`` prints."""
+    printed = subprocess.run(
+        [sys.executable, "manage.py", "api_token", served.user],
+        cwd=served.root,
+        env=clean_environment(SECRET_KEY=KEY),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    session = requests.Session()
+    session.headers["Authorization"] = f"Token {printed.splitlines()[-1]}"
+    return session

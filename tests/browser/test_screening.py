@@ -1,0 +1,137 @@
+"""From signing in to the result, in a real browser on the running product with its real model."""
+
+import base64
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import requests
+from playwright.sync_api import Page, expect
+
+from diagnosis.imaging.contract import LABELS
+from tests.product import Served
+
+pytestmark = pytest.mark.browser
+
+
+def open_result(page: Page, file: Path) -> Page:
+    """The page of the field that was uploaded as ``file``."""
+    page.locator("[data-upload-results]").get_by_role("link", name=file.name).first.click()
+    page.wait_for_url(re.compile(r"/diagnoses/\d+$"))
+    return page
+
+
+@pytest.mark.data
+def test_one_calibration_field_of_each_class_gets_the_right_class_for_three_of_four(
+    upload: Callable[..., Page], calibration: dict[str, Path]
+) -> None:
+    right = []
+    for label, file in calibration.items():
+        page = open_result(upload(file), file)
+        expect(page.get_by_text("Preliminary – AI, unverified")).to_be_visible()
+        expect(page.locator(".bar-row__label")).to_have_text(list(LABELS))
+        right.append(page.locator(".bar-row--top .bar-row__label").inner_text() == label)
+    assert sum(right) >= 3
+
+
+@pytest.mark.data
+def test_receipt_is_refused_with_its_reason(
+    upload: Callable[..., Page], real_receipt: Path
+) -> None:
+    page = open_result(upload(real_receipt), real_receipt)
+    expect(page.get_by_role("heading", name="Rejected")).to_be_visible()
+    reason = page.locator(".refusal li").first
+    expect(reason).to_contain_text(re.compile(r"[\d.]+, needed at least [\d.]+\."))
+    expect(page.get_by_role("heading", name="Model category")).to_have_count(0)
+
+
+@pytest.mark.data
+def test_the_same_by_api(
+    api: requests.Session, served: Served, calibration: dict[str, Path], real_receipt: Path
+) -> None:
+    right = 0
+    for label, file in calibration.items():
+        answer = diagnose(api, served, file)
+        assert answer.status_code == 201, answer.text
+        document = answer.json()
+        assert list(document["probabilities"]) == list(LABELS)
+        right += document["predicted_class"] == label
+    assert right >= 3
+    refusal = diagnose(api, served, real_receipt)
+    assert refusal.status_code == 422
+    assert refusal.headers["Content-Type"] == "application/problem+json"
+    assert refusal.json()["code"] == "image_refused"
+
+
+def test_synthetic_fields_are_screened_one_by_one_and_stand_in_the_gallery(
+    upload: Callable[..., Page], smears: list[Path]
+) -> None:
+    page = upload(*smears)
+    expect(page.locator("[data-upload-summary]")).to_have_text("3 of 3 files stored.")
+    fields = page.locator(".gallery li")
+    expect(fields).to_have_count(3)
+    expect(fields.locator("img").first).to_have_js_property("complete", True)
+    assert fields.locator("img").first.evaluate("image => image.naturalWidth") > 100
+    open_result(page, smears[0])
+    expect(page.get_by_role("heading", name="Field 1 of 3")).to_be_visible()
+    page.get_by_role("link", name="Next field").click()
+    expect(page.get_by_role("heading", name="Field 2 of 3")).to_be_visible()
+    assert page.locator(".field-image").evaluate("image => image.naturalWidth") == 1024
+
+
+def test_drawn_receipt_is_refused_with_its_reason_in_the_portal_and_by_api(
+    upload: Callable[..., Page], receipt: Path, api: requests.Session, served: Served
+) -> None:
+    page = open_result(upload(receipt), receipt)
+    expect(page.get_by_role("heading", name="Rejected")).to_be_visible()
+    expect(page.locator(".refusal li").first).to_contain_text("needed at least")
+    assert diagnose(api, served, receipt).json()["code"] == "image_refused"
+
+
+def test_bad_file_among_good_ones_is_named_and_costs_them_nothing(
+    upload: Callable[..., Page], smears: list[Path], tmp_path: Path
+) -> None:
+    bad = tmp_path / "notes.jpg"
+    bad.write_text("not a photograph")
+    page = upload(smears[0], bad, smears[1])
+    expect(page.locator("[data-upload-summary]")).to_have_text("2 of 3 files stored.")
+    refused = page.locator('[data-result="refused"]')
+    expect(refused).to_contain_text("notes.jpg")
+    expect(refused).to_contain_text("The file is not an image that can be read.")
+    expect(page.locator(".gallery li")).to_have_count(2)
+
+
+def test_upload_of_a_lost_connection_says_so_and_can_be_sent_again(
+    signed_in: Page, specimen: str, smears: list[Path]
+) -> None:
+    signed_in.goto(f"/specimens/{specimen}")
+    signed_in.get_by_label("Upload fields").set_input_files(smears[:1])
+    signed_in.evaluate("() => { window.fetch = () => Promise.reject(new TypeError('lost')); }")
+    signed_in.get_by_role("button", name="Upload and screen").click()
+    expect(signed_in.locator("[data-upload-summary]")).to_have_text("0 of 1 file stored.")
+    expect(signed_in.locator("[data-upload-results]")).to_contain_text("The connection failed.")
+
+
+def test_page_works_without_javascript(
+    page: Page, served: Served, signed_in: Page, specimen: str, smears: list[Path]
+) -> None:
+    cookies = page.context.cookies()
+    browser = page.context.browser
+    assert browser
+    plain = browser.new_context(base_url=served.url, java_script_enabled=False)
+    plain.add_cookies(cookies)  # type: ignore[arg-type]
+    try:
+        form = plain.new_page()
+        form.goto(f"/specimens/{specimen}")
+        form.get_by_label("Upload fields").set_input_files(smears[:2])
+        form.get_by_role("button", name="Upload and screen").click()
+        expect(form.locator("[data-upload-results] li")).to_have_count(2)
+        expect(form.locator(".gallery li")).to_have_count(2)
+    finally:
+        plain.close()
+
+
+def diagnose(api: requests.Session, served: Served, file: Path) -> requests.Response:
+    body = {"image": base64.b64encode(file.read_bytes()).decode()}
+    return api.post(f"{served.url}/api/diagnose", json=body, timeout=30)

@@ -58,7 +58,7 @@ def refusal(product: Path, **variables: str) -> str:
         env=clean_environment(**variables),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
     )
     assert run.returncode == 1
     assert "Traceback" not in run.stdout + run.stderr

@@ -23,7 +23,7 @@ THRESHOLDS = {
     "aspect": 0.5,  # cameras give 4:3, 3:2, 16:9 or square; receipts and panoramas are longer
     "brightness": 0.7,  # glass darker than grey level 178 of 255
     "overexposure": 0.4,  # this laboratory's own fields clip up to half of theirs
-    "focus": 0.46,  # Gaussian blur of σ = 2 canonical pixels falls below, σ = 1 does not
+    "focus": 0.45,  # most fields blurred by σ = 2 canonical pixels fall below, few by σ = 1
     "field_content": 0.1,
     "nucleated_cells": 0.005,  # a third of one blast's area in a field of this magnification
     "structure": 0.38,  # blocks of up to 8 pixels, shuffled, fall below
@@ -158,7 +158,7 @@ def correlations(
 ) -> NDArray[np.float32]:
     """``validate.histogram_correlation`` in bulk: float32 [N, T] of [N,3,256] and [T,3,256]."""
     ours, theirs = _standardised(histograms), _standardised(templates)
-    return ours.reshape(len(ours), -1) @ theirs.reshape(len(theirs), -1).T / np.float32(3)
+    return ours.reshape(-1, 3 * 256) @ theirs.reshape(-1, 3 * 256).T / np.float32(3)
 
 
 def measuring_contract(profile: ValidationProfile) -> ModelContract:
@@ -228,13 +228,15 @@ def enlarged(width: int, height: int, interpolation: int) -> Change:
 
 
 def shuffled(block: int, rng: np.random.Generator) -> Change:
-    """Makes a PNG of a 224×224 field cut into squares of ``block`` pixels, in random order."""
+    """Makes a PNG of a square field cut into squares of ``block`` pixels, each moved."""
 
     def change(rgb: NDArray[np.uint8]) -> bytes:
         side = rgb.shape[0] // block
         tiles = rgb.reshape(side, block, side, block, 3).swapaxes(1, 2).reshape(-1, block, block, 3)
-        mixed = tiles[rng.permutation(len(tiles))].reshape(side, side, block, block, 3)
-        return png(mixed.swapaxes(1, 2).reshape(rgb.shape))
+        cycle = rng.permutation(len(tiles))
+        mixed = np.empty_like(tiles)
+        mixed[np.roll(cycle, 1)] = tiles[cycle]  # one cycle through all, so that none stays
+        return png(mixed.reshape(side, side, block, block, 3).swapaxes(1, 2).reshape(rgb.shape))
 
     return change
 

@@ -86,7 +86,7 @@ def make_contract(**changes: Any) -> ModelContract:
 
 @cache
 def _templates() -> NDArray[np.float32]:
-    fields = [cover(resize(draw_smear(seed, 240, 320), 224, 224), COVERED) for seed in range(6)]
+    fields = [cover(resize(draw_smear(seed, 240, 320), 224, 224), COVERED) for seed in range(3)]
     return np.stack([colour_histogram(field, COVERED) for field in fields])
 
 

@@ -89,3 +89,12 @@ def test_different_uploads_do_not_hinder_each_other(predictor: FakePredictor) ->
 
     _at_once(send)
     assert Diagnosis.objects.filter(status=Status.SCREENED).count() == CONTENDERS
+
+
+def test_sqlite_lets_readers_and_a_writer_work_at_once() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("SQLite's own settings")
+    with connection.cursor() as cursor:
+        assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+        assert cursor.execute("PRAGMA busy_timeout").fetchone() == (20_000,)
+        assert cursor.execute("PRAGMA foreign_keys").fetchone() == (1,)

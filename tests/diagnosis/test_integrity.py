@@ -1,0 +1,126 @@
+"""``check_integrity`` finds what disagrees, ``clean_media`` what nobody refers to."""
+
+import io
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from diagnosis.integrity import integrity_problems
+from diagnosis.media import media_path
+from diagnosis.models import Diagnosis
+from diagnosis.services import diagnosis_create, diagnosis_fail, diagnosis_lease, diagnosis_run
+from diagnosis.state import Status
+from tests.diagnosis.support import FakePredictor, smear_jpeg
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def diagnosis(clinician: User, predictor: FakePredictor) -> Diagnosis:
+    row, _ = diagnosis_create(actor=clinician, upload=smear_jpeg())
+    return diagnosis_run(diagnosis_id=row.pk)
+
+
+def _problem() -> str:
+    (problem,) = integrity_problems()
+    return problem
+
+
+def _behind_the_model_s_back(sql: str) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+
+
+def test_all_well(diagnosis: Diagnosis) -> None:
+    out = io.StringIO()
+    call_command("check_integrity", stdout=out)
+    assert out.getvalue() == "1 diagnoses checked, all agree\n"
+
+
+def test_an_empty_site_is_well(db: None) -> None:
+    assert list(integrity_problems()) == []
+
+
+def test_every_status_is_well(
+    diagnosis: Diagnosis, clinician: User, predictor: FakePredictor, document: bytes
+) -> None:
+    refused, _ = diagnosis_create(actor=clinician, upload=document)
+    diagnosis_run(diagnosis_id=refused.pk)
+    failed, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(2))
+    attempt = diagnosis_lease(diagnosis_id=failed.pk)
+    assert attempt
+    diagnosis_fail(diagnosis=failed, attempt=attempt, failure="gave_up")
+    diagnosis_create(actor=clinician, upload=smear_jpeg(3))
+    assert set(Diagnosis.objects.values_list("status", flat=True)) == set(Status)
+    assert list(integrity_problems()) == []
+
+
+def test_a_changed_file(diagnosis: Diagnosis) -> None:
+    path = media_path(diagnosis.image_name)
+    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    assert _problem() == (
+        f"diagnosis {diagnosis.pk}: its image file has changed since it was stored"
+    )
+
+
+def test_a_missing_file(diagnosis: Diagnosis) -> None:
+    media_path(diagnosis.image_name).unlink()
+    assert _problem().startswith(f"diagnosis {diagnosis.pk}: its image file is unreadable (No such")
+
+
+def test_a_file_without_row(diagnosis: Diagnosis) -> None:
+    media_path("fields/00").mkdir()
+    media_path("fields/00/stray.jpg").write_bytes(b"")
+    assert _problem().startswith("file fields/00/stray.jpg: no diagnosis refers to it")
+
+
+@pytest.mark.parametrize(
+    ("sql", "problem"),
+    [
+        ("DELETE FROM audit_auditevent", "the audit trail does not say that it was received"),
+        (
+            "DELETE FROM audit_auditevent WHERE action = 'diagnosis.screened'",
+            "is screened, the audit trail ends with received",
+        ),
+        (
+            "UPDATE diagnosis_diagnosis SET status = 'failed', outcome = NULL,"
+            " predicted_class = NULL, confidence = NULL",
+            "is failed, the audit trail ends with screened",
+        ),
+        (
+            "INSERT INTO audit_auditevent (at, action, target_type, target_id, detail, request_id)"
+            " SELECT at, action, target_type, target_id, detail, request_id FROM audit_auditevent"
+            " WHERE action = 'diagnosis.screened'",
+            "the audit trail holds 2 results",
+        ),
+        ("DELETE FROM diagnosis_diagnosis", "is in the audit trail, its row is gone"),
+    ],
+)
+def test_what_somebody_changed_in_the_database(
+    diagnosis: Diagnosis, sql: str, problem: str
+) -> None:
+    _behind_the_model_s_back(sql)
+    found = [line for line in integrity_problems() if not line.startswith("file ")]
+    assert found == [f"diagnosis {diagnosis.pk}: {problem}"]
+
+
+def test_it_says_how_many_and_exits_with_1(diagnosis: Diagnosis) -> None:
+    media_path(diagnosis.image_name).unlink()
+    _behind_the_model_s_back("DELETE FROM audit_auditevent")
+    out = io.StringIO()
+    with pytest.raises(CommandError, match="2 problems found") as caught:
+        call_command("check_integrity", stdout=out)
+    assert caught.value.returncode == 1
+    assert len(out.getvalue().splitlines()) == 2
+
+
+def test_many_rows_are_read_in_batches(
+    clinician: User, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diagnosis.integrity.BATCH", 2)
+    rows = [diagnosis_create(actor=clinician, upload=smear_jpeg(seed))[0] for seed in range(5)]
+    assert list(integrity_problems()) == []
+    media_path(rows[4].image_name).unlink()
+    assert _problem().startswith(f"diagnosis {rows[4].pk}:")

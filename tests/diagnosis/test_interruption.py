@@ -1,0 +1,180 @@
+"""An upload can be cut at any point: no row without its file, and every row finished once."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.core.management import CommandError, call_command
+from django.utils import timezone
+from pytest_django import Settings
+
+from diagnosis.media import media_path, media_remove
+from diagnosis.models import Diagnosis
+from diagnosis.services import diagnosis_create
+from diagnosis.state import Status
+from tests.diagnosis.killed_upload import STEPS
+from tests.diagnosis.support import FakePredictor, smear_jpeg
+from webapp.audit.models import AuditEvent
+
+ROOT = Path(__file__).parents[2]
+FIRST_WITH_FILE = STEPS.index("after the rename")
+FIRST_WITH_ROW = STEPS.index("after the commit")
+
+
+def _command(*args: str) -> str:
+    out = io.StringIO()
+    call_command(*args, stdout=out)
+    return out.getvalue()
+
+
+def _upload_and_die(step: str, upload: Path, database: str, media: Path) -> None:
+    killed = subprocess.run(
+        [sys.executable, "-m", "tests.diagnosis.killed_upload", step, str(upload)],
+        cwd=ROOT,
+        env={**os.environ, "DATABASE_URL": database, "MEDIA_ROOT": str(media)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+
+def _files() -> list[str]:
+    root = media_path("fields")
+    return [path.name for path in root.rglob("*") if path.is_file()]
+
+
+def _let_time_pass() -> None:
+    """The lease runs out, and no row is fresh any more."""
+    past = timezone.now() - timedelta(minutes=5)
+    Diagnosis.objects.filter(lease_until__isnull=False).update(lease_until=past)
+    Diagnosis.objects.update(created_at=past)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("step", STEPS)
+def test_an_upload_killed_at_any_step_loses_nothing(
+    step: str, shared_database: str, settings: Settings, tmp_path: Path, predictor: FakePredictor
+) -> None:
+    User.objects.create_user("sender")
+    upload = tmp_path / "upload.jpg"
+    upload.write_bytes(smear_jpeg())
+    _upload_and_die(step, upload, shared_database, Path(settings.MEDIA_ROOT))
+
+    # A row has its file, whole; a file without row is found, and goes when told.
+    number = STEPS.index(step)
+    rows = list(Diagnosis.objects.all())
+    assert len(rows) == (number >= FIRST_WITH_ROW)
+    assert len(_files()) == (number >= 1)
+    for row in rows:
+        assert row.status == Status.RECEIVED
+        assert media_path(row.image_name).is_file()
+        assert "0 stray files found" in _command("clean_media", "--older-than", "0")
+        assert "all agree" in _command("check_integrity")
+    if number >= 1 and not rows:
+        assert "1 stray file found" in _command("clean_media", "--older-than", "0")
+        with pytest.raises(CommandError, match="1 problem found"):
+            _command("check_integrity")
+        assert "0 stray files" in _command("clean_media", "--delete"), "too young to go"
+        assert "1 stray file removed" in _command("clean_media", "--older-than", "0", "--delete")
+        assert not _files()
+    assert "all agree" in _command("check_integrity")
+
+    # Whoever finds the row later finishes it, once.
+    _let_time_pass()
+    _command("worker", "--batch")
+    _command("worker", "--batch")
+    assert predictor.calls == len(rows)
+    for row in rows:
+        row.refresh_from_db()
+        assert row.status == Status.SCREENED
+        assert row.attempts == (2 if number > FIRST_WITH_ROW else 1)
+    finished = AuditEvent.objects.filter(action="diagnosis.screened")
+    assert finished.count() == len(rows)
+    assert "all agree" in _command("check_integrity")
+
+    # And sending it again is as if nothing had happened.
+    diagnosis, created = diagnosis_create(
+        actor=User.objects.get(username="sender"), upload=upload.read_bytes()
+    )
+    assert created is not bool(rows)
+    assert media_path(diagnosis.image_name).is_file()
+    assert Diagnosis.objects.count() == 1
+    assert "all agree" in _command("check_integrity")
+
+
+@pytest.mark.django_db
+def test_fresh_and_postponed_and_leased_fields_are_left_alone_by_the_sweep(
+    clinician: User, predictor: FakePredictor
+) -> None:
+    fresh, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(1))
+    postponed, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(2))
+    leased, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(3))
+    due, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(4))
+    later, before = timezone.now() + timedelta(hours=1), timezone.now() - timedelta(hours=1)
+    old = Diagnosis.objects.exclude(pk=fresh.pk)
+    old.update(created_at=before)
+    old.filter(pk=postponed.pk).update(next_attempt_at=later)
+    old.filter(pk=leased.pk).update(lease_until=later)
+    _command("worker", "--batch")
+    screened = Diagnosis.objects.filter(status=Status.SCREENED)
+    assert [row.pk for row in screened] == [due.pk]
+
+
+# --- clean_media against an upload at the same moment ------------------------------------
+
+
+@pytest.mark.django_db
+def test_a_file_whose_row_came_in_the_meantime_stays(
+    clinician: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    diagnosis, _ = diagnosis_create(actor=clinician, upload=smear_jpeg())
+    name = diagnosis.image_name
+    assert not media_remove(name, is_referred_to=lambda found: found == name)
+    assert media_path(name).is_file()
+    assert len(_files()) == 1
+
+
+@pytest.mark.django_db
+def test_a_file_that_goes_before_the_row_is_committed_is_written_again(
+    clinician: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from diagnosis import services
+
+    record = services.audit_record
+
+    def clean_up_now(**kwargs: object) -> object:
+        (name,) = Diagnosis.objects.values_list("image_name", flat=True)
+        assert media_remove(name, is_referred_to=lambda found: False), "the row is not visible yet"
+        return record(**kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(services, "audit_record", clean_up_now)
+    diagnosis, _ = diagnosis_create(actor=clinician, upload=smear_jpeg())
+    assert media_path(diagnosis.image_name).is_file()
+    assert "all agree" in _command("check_integrity")
+
+
+@pytest.mark.django_db
+def test_a_removal_that_was_cut_is_taken_up_again(clinician: User) -> None:
+    """Killed after the file stepped aside: the next run asks for the row under the old name."""
+    diagnosis, _ = diagnosis_create(actor=clinician, upload=smear_jpeg())
+    path = media_path(diagnosis.image_name)
+    path.rename(path.with_name(f".removing-{path.name}"))
+    assert "0 stray files removed" in _command("clean_media", "--older-than", "0", "--delete")
+    assert path.is_file()
+    assert "all agree" in _command("check_integrity")
+
+
+@pytest.mark.django_db
+def test_an_upload_protects_a_stray_of_the_same_content(clinician: User) -> None:
+    diagnosis, _ = diagnosis_create(actor=clinician, upload=smear_jpeg())
+    path = media_path(diagnosis.image_name)
+    os.utime(path, (0, 0))
+    diagnosis_create(actor=clinician, upload=smear_jpeg() + b"more")
+    assert path.stat().st_mtime > 0

@@ -1,0 +1,54 @@
+"""What the settings make of the environment; that each variable is checked is tested elsewhere."""
+
+import runpy
+from typing import Any
+from unittest import mock
+
+import pytest
+from django.conf import settings
+
+KEY = "a-key-for-tests-and-nothing-else-0123456789"
+
+
+def _settings(monkeypatch: pytest.MonkeyPatch, **environment: str) -> dict[str, Any]:
+    for name, value in {"SECRET_KEY": KEY, **environment}.items():
+        monkeypatch.setenv(name, value)
+    with mock.patch("environs.Env.read_env"):
+        return runpy.run_path(str(settings.BASE_DIR / "webapp/settings.py"))
+
+
+def test_behind_tls_cookies_stay_on_tls(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _settings(monkeypatch, CSRF_TRUSTED_ORIGINS="https://smears.example.org")
+    assert found["SESSION_COOKIE_SECURE"] is found["CSRF_COOKIE_SECURE"] is True
+    assert found["SECURE_HSTS_SECONDS"] > 0
+    assert found["SECURE_PROXY_SSL_HEADER"] == ("HTTP_X_FORWARDED_PROTO", "https")
+
+
+def test_on_one_machine_cookies_come_back_over_http(monkeypatch: pytest.MonkeyPatch) -> None:
+    for environment in ({}, {"CSRF_TRUSTED_ORIGINS": "http://127.0.0.1:8000"}):
+        found = _settings(monkeypatch, **environment)
+        assert found["SESSION_COOKIE_SECURE"] is found["CSRF_COOKIE_SECURE"] is False
+        assert found["SECURE_HSTS_SECONDS"] == 0
+        assert found["SECURE_PROXY_SSL_HEADER"] is None, "a client could forge it"
+
+
+def test_debug_is_off_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEBUG", raising=False)
+    assert _settings(monkeypatch)["DEBUG"] is False
+
+
+def test_a_body_may_hold_the_largest_image_as_base64(monkeypatch: pytest.MonkeyPatch) -> None:
+    for limit in (1, 3 * 2**20, 20 * 2**20):
+        found = _settings(monkeypatch, MAX_UPLOAD_BYTES=str(limit))
+        with_line_breaks = limit * 4 / 3 * 78 / 76
+        assert found["DATA_UPLOAD_MAX_MEMORY_SIZE"] > with_line_breaks
+        assert found["FILE_UPLOAD_MAX_MEMORY_SIZE"] == found["DATA_UPLOAD_MAX_MEMORY_SIZE"]
+
+
+def test_mysql_is_strict_and_speaks_all_of_unicode(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _settings(monkeypatch, DATABASE_URL="mysql://u:p@db:3306/portal")
+    database = found["DATABASES"]["default"]
+    assert (database["HOST"], database["NAME"]) == ("db", "portal")
+    assert database["OPTIONS"]["charset"] == "utf8mb4"
+    assert database["OPTIONS"]["isolation_level"] == "read committed"
+    assert "STRICT" in database["OPTIONS"]["sql_mode"]

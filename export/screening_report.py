@@ -340,7 +340,8 @@ def _synthetic(evidence: Evidence) -> str:
     accepted = f"{int(passed.all(axis=1).sum())} of {SYNTHETIC_SEEDS}"
     rows.append(["1024×768, no nucleated cell", accepted, _refusals(passed)])
     return (
-        "## Drawn smears\n\nFields of `diagnosis/imaging/synthetic.py`, which chose nothing.\n\n"
+        "## Drawn smears\n\nFields of `diagnosis/imaging/synthetic.py`. Their colours were set "
+        "until they passed; they chose no template and no threshold.\n\n"
         f"{_table(['drawing', 'accepted', 'refused by'], rows)}"
     )
 

@@ -74,6 +74,14 @@ def mixed(block: int) -> Callable[[Pixels], Pixels]:
     return lambda field: decode(shuffled(block, np.random.default_rng(7))(field)).rgb
 
 
+def shuffled_rows(field: Pixels) -> Pixels:
+    return field[np.random.default_rng(2).permutation(len(field))]
+
+
+def shuffled_columns(field: Pixels) -> Pixels:
+    return np.ascontiguousarray(shuffled_rows(field.swapaxes(0, 1)).swapaxes(0, 1))
+
+
 def blurred(field: Pixels) -> Pixels:
     return np.asarray(cv2.GaussianBlur(field, (0, 0), 3), np.uint8)
 
@@ -119,6 +127,16 @@ class TestGoodFields:
         marked[corner] = noise_there[corner]
         assert check(marked, contract) == check(field, contract)
 
+    def test_a_dark_area_behind_the_covered_corner_is_no_straight_edge(
+        self, contract: ModelContract
+    ) -> None:
+        shade = np.zeros((224, 224), np.float32)
+        shade[150:, 120:] = 0.6
+        shade = np.asarray(cv2.GaussianBlur(shade, (0, 0), 15), np.float32)
+        field = draw_smear(2, 224, 224) * (1 - shade[..., np.newaxis])
+        scores = {c.name: c.score for c in check(field.astype(np.uint8), contract).checks}
+        assert scores["straight_edges"] > 0.5
+
 
 class TestRefusals:
     @pytest.mark.parametrize(
@@ -127,6 +145,8 @@ class TestRefusals:
             ("structure", mixed(1)),
             ("structure", mixed(2)),
             ("structure", mixed(4)),
+            ("structure", shuffled_rows),
+            ("structure", shuffled_columns),
             ("straight_edges", mixed(8)),
             ("straight_edges", mixed(16)),
             ("straight_edges", mixed(56)),

@@ -1,11 +1,13 @@
 """System checks: what an operator should know before the first request."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.checks import CheckMessage, Error, Warning, register
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections
 
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import ModelContract
@@ -43,3 +45,32 @@ def model_is_live(**kwargs: Any) -> list[CheckMessage]:
             )
         ]
     return []
+
+
+@register(Tags.database)
+def database_holds_unicode(databases: Sequence[str] | None = None, **kwargs: Any) -> list[Error]:
+    """``diagnosis.E002``: names in other scripts could not be stored, nor even looked up.
+
+    Asked by ``migrate``, before there are tables to convert.
+    """
+    return [
+        error
+        for alias in databases or []
+        if connections[alias].vendor == "mysql"
+        for error in _character_set_errors(alias)
+    ]
+
+
+def _character_set_errors(alias: str) -> list[Error]:
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT DATABASE(), @@character_set_database")
+        name, found = cursor.fetchone()
+    if found == "utf8mb4":
+        return []
+    return [
+        Error(
+            f"The MySQL database {name} keeps text as {found}.",
+            hint=f"Run `ALTER DATABASE {name} CHARACTER SET utf8mb4` before the first `migrate`.",
+            id="diagnosis.E002",
+        )
+    ]

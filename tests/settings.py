@@ -17,3 +17,7 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# As the product demands it (diagnosis.E002); the server's own default may be Latin-1.
+if DATABASES["default"]["ENGINE"] == "django.db.backends.mysql":  # noqa: F405
+    DATABASES["default"]["TEST"] = {"CHARSET": "utf8mb4"}  # noqa: F405

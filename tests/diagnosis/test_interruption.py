@@ -109,7 +109,7 @@ def test_an_upload_killed_at_any_step_loses_nothing(
     assert "all agree" in _command("check_integrity")
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)  # the worker closes connections as it goes
 def test_fresh_and_postponed_and_leased_fields_are_left_alone_by_the_sweep(
     clinician: User, predictor: FakePredictor
 ) -> None:

@@ -1,7 +1,7 @@
 """The model store on disk: which version is live, and where a version lies.
 
-    <store>/<name>/<version>/     one published version
-    <store>/<name>/live.json      the only truth on which version answers
+<store>/<name>/<version>/     one published version
+<store>/<name>/live.json      the only truth on which version answers
 """
 
 import json
@@ -64,6 +64,4 @@ def read_live(store: Path, name: str) -> Live:
             f"{path} does not exist: promote a version with `python -m export promote N`."
         ) from error
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ContractError(
-            f"{path} is malformed ({error!r}): promote a version again."
-        ) from error
+        raise ContractError(f"{path} is malformed ({error!r}): promote a version again.") from error

@@ -19,7 +19,7 @@ def _seconds(work: Callable[[], object]) -> float:
         work()
         return time.perf_counter() - started
 
-    return min(once() for _ in range(5))
+    return min(once() for _ in range(9))
 
 
 def test_it_gives_the_bytes() -> None:
@@ -31,4 +31,4 @@ def test_it_decodes_faster_than_a_character_field_only_looks() -> None:
     ratio = _seconds(lambda: theirs.run_validation(TEXT)) / _seconds(
         lambda: ours.run_validation(TEXT)
     )
-    assert ratio > 2, f"CharField takes only {ratio:.1f} times as long"
+    assert ratio > 5, f"CharField takes only {ratio:.1f} times as long"

@@ -162,10 +162,10 @@ def domain_bar(diagnosis: Diagnosis, contract: ModelContract | None) -> Bar | No
     if score is None:
         return None
     if contract is None or contract.ood_max <= 0:
-        return Bar(label="Distance from the training images", text=f"{score:.3g}", value=0)
+        return Bar(label="Distance from training images", text=f"{score:.3g}", value=0)
     scale = 2 * contract.ood_max
     return Bar(
-        label="Distance from the training images",
+        label="Distance from training images",
         text=f"{score:.3g}",
         value=_clip(score / scale),
         tick=0.5,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, StorageState, expect
 
 from diagnosis.imaging.contract import LABELS
 from tests.product import Served
@@ -114,22 +114,18 @@ def test_upload_of_a_lost_connection_says_so_and_can_be_sent_again(
 
 
 def test_page_works_without_javascript(
-    page: Page, served: Served, signed_in: Page, specimen: str, smears: list[Path]
+    browser: Browser, served: Served, session: StorageState, specimen: str, smears: list[Path]
 ) -> None:
-    cookies = page.context.cookies()
-    browser = page.context.browser
-    assert browser
-    plain = browser.new_context(base_url=served.url, java_script_enabled=False)
-    plain.add_cookies(cookies)  # type: ignore[arg-type]
-    try:
-        form = plain.new_page()
-        form.goto(f"/specimens/{specimen}")
-        form.get_by_label("Upload fields").set_input_files(smears[:2])
-        form.get_by_role("button", name="Upload and screen").click()
-        expect(form.locator("[data-upload-results] li")).to_have_count(2)
-        expect(form.locator(".gallery li")).to_have_count(2)
-    finally:
-        plain.close()
+    plain = browser.new_context(
+        base_url=served.url, storage_state=session, java_script_enabled=False
+    )
+    page = plain.new_page()
+    page.goto(f"/specimens/{specimen}")
+    page.get_by_label("Upload fields").set_input_files(smears[:2])
+    page.get_by_role("button", name="Upload and screen").click()
+    expect(page.locator("[data-upload-results] li")).to_have_count(2)
+    expect(page.locator(".gallery li")).to_have_count(2)
+    plain.close()
 
 
 def diagnose(api: requests.Session, served: Served, file: Path) -> requests.Response:

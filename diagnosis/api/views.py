@@ -1,11 +1,12 @@
 """REST: send a field, read diagnoses. HTTP only; the work is in ``services``."""
 
+import contextlib
 from typing import Any, cast
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.http import HttpResponse
+from django.http import HttpResponse, UnreadablePostError
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
@@ -40,6 +41,8 @@ from webapp.audit.services import audit_record
 
 # What cannot be stored at all. 422 is for pictures that were read and are not usable.
 _REFUSAL_STATUS = {"empty_image": 400, "not_an_image": 415, "too_many_pixels": 413}
+
+_DISCARDED_AT_MOST = 256 * 2**20
 
 _PROBLEM = {
     (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, description)
@@ -78,7 +81,7 @@ class DiagnoseView(_RecordView):
     parser_classes = [JSONParser, MultiPartParser]
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse by the declared length before anything reads the body.
+        """Refuse by the declared length before anything keeps the body.
 
         The CSRF check of a session would parse a form, and no setting of Django's bounds the
         files in one.
@@ -87,6 +90,7 @@ class DiagnoseView(_RecordView):
         if not length and "Transfer-Encoding" in request.headers:
             raise Problem(411, "length_required", "Send the body with a Content-Length.")
         if length.isdecimal() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+            _discard_body(request, int(length))
             raise upload_too_large()
         super().initial(request, *args, **kwargs)
 
@@ -263,6 +267,16 @@ class ModelsView(_RecordView):
                 "No model version is live; images are kept until one is.",
             ) from error
         return Response([ModelVersionSerializer(contract).data])
+
+
+def _discard_body(request: Request, length: int) -> None:
+    """Let a client finish that sends everything before it listens: cut off, it would see a
+    broken connection instead of the answer. A body beyond reason is cut off all the same."""
+    if length > _DISCARDED_AT_MOST:
+        return
+    with contextlib.suppress(UnreadablePostError):
+        while request.read(2**16):
+            pass
 
 
 def _actor(request: Request) -> User:

@@ -11,7 +11,14 @@ from export.crossval import cross_validate, out_of_fold_figures
 from export.dataset import read_fields
 from export.errors import RunError
 from export.split import official_split
-from export.train import TrainConfig, class_weights, load_run, predict_logits, train
+from export.train import (
+    TrainConfig,
+    class_weights,
+    load_run,
+    predict_logits,
+    settle_statistics,
+    train,
+)
 
 from .conftest import Rows
 
@@ -141,3 +148,22 @@ def test_training_on_real_fields_is_reproducible(data_dir: Path, tmp_path: Path)
     first, second = (train(config, *sides, tmp_path / name, quiet) for name in "ab")
     for ours, theirs in zip(first.get_weights(), second.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-6)
+
+
+def test_settled_statistics_are_those_of_the_images_given(tiny_run: Path) -> None:
+    model = load_run(tiny_run)
+    images = np.random.default_rng(0).integers(0, 256, (192, 224, 224, 3), np.uint8)
+    (layer,) = (x for x in model.layers if isinstance(x, keras.layers.BatchNormalization))
+    before = keras.Model(model.inputs, layer.input)
+    settle_statistics(model, images, seed=0)
+    values = before.predict(images.astype(np.float32) / 127.5 - 1, verbose=0)
+    np.testing.assert_allclose(layer.moving_mean, values.mean(axis=(0, 1, 2)), atol=1e-5)
+    by_batch = np.mean(
+        [values[part].var(axis=(0, 1, 2)) for part in np.split(_order(192), 3)], axis=0
+    )
+    np.testing.assert_allclose(layer.moving_variance, by_batch, rtol=1e-4)
+    assert layer.momentum == 0.5
+
+
+def _order(size: int) -> np.ndarray:
+    return np.random.default_rng(0).permutation(size)

@@ -51,7 +51,7 @@ def _cross_validate(options: argparse.Namespace) -> None:
     from export.crossval import cross_validate, out_of_fold_figures
 
     fields = read_fields(options.data)
-    cross_validate(_run(options), fields, options.folds, _say)
+    cross_validate(_run(options), fields, options.folds, options.epochs, _say)
     print(json.dumps(out_of_fold_figures(_run(options), fields), indent=1))
 
 
@@ -59,7 +59,7 @@ def _publish(options: argparse.Namespace) -> None:
     from export.publish import publish
 
     store, name = config.model_store(), config.model_name()
-    version = publish(_run(options), options.data, store, name, _say)
+    version = publish(_run(options), options.data, store, name, options.note, _say)
     print(f"published version {version}; `python -m export promote {version}` makes it live")
 
 
@@ -130,11 +130,13 @@ def _parser() -> argparse.ArgumentParser:
         "cross-validate", parents=[data, run], help="grouped out-of-fold figures of a run"
     )
     command.add_argument("--folds", type=int, default=3)
+    command.add_argument("--epochs", type=int, help="of each fold; default: as the run itself")
     command.set_defaults(command=_cross_validate)
 
     command = commands.add_parser(
         "publish", parents=[data, run], help="make a run the next version; serves nothing yet"
     )
+    command.add_argument("--note", default="", help="what else a reader of the card must know")
     command.set_defaults(command=_publish)
 
     command = commands.add_parser(

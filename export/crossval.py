@@ -16,6 +16,7 @@ from export.split import group_folds
 from export.train import CONFIG, Report, TrainConfig, covered_images, train
 
 OUT_OF_FOLD = "out_of_fold.csv"
+FOLD = "fold-{}of{}"
 
 
 def run_config(run: Path) -> TrainConfig:
@@ -32,21 +33,27 @@ def run_config(run: Path) -> TrainConfig:
     return TrainConfig(**{key: value for key, value in document.items() if key in names})
 
 
-def cross_validate(run: Path, fields: Sequence[Field], folds: int, report: Report) -> Path:
+def cross_validate(
+    run: Path, fields: Sequence[Field], folds: int, epochs: int | None, report: Report
+) -> Path:
     """Train one network a fold with the configuration of ``run``; write ``out_of_fold.csv``.
 
     Fold networks lie in ``run/fold-<i>of<folds>`` and are resumed like any other run.
+
+    Args:
+        epochs: of each fold network; ``None`` for as many as the run's own.
 
     Returns:
         The table: file content, group, label, predicted label and fold of every field.
     """
     config = run_config(run)
+    config = dataclasses.replace(config, epochs=epochs or config.epochs)
     parts = group_folds(fields, folds)
     rows = []
     for number, held_out in enumerate(parts):
         training = [field for part in parts if part is not held_out for field in part]
         report(f"fold {number + 1} of {folds}: {len(training)} train, {len(held_out)} held out")
-        folder = run / f"fold-{number + 1}of{folds}"
+        folder = run / FOLD.format(number + 1, folds)
         model = train(config, training, held_out, folder, report)
         _, logits = features_and_logits(model, covered_images(held_out))
         rows += [
@@ -75,11 +82,11 @@ def out_of_fold_figures(run: Path, fields: Sequence[Field]) -> Figures | None:
     if set(answer_of) != {field.sha256 for field in fields}:
         raise RunError(f"{path} is of other fields; run `python -m export cross-validate` again.")
     rows = [answer_of[field.sha256] for field in fields]
-    config = run_config(run)
+    folds = len({row["fold"] for row in rows})
     predicted = np.array([int(row["predicted"]) for row in rows])
     return classification(labels_of(fields), predicted, [field.group for field in fields]) | {
         "split": "out of fold, train and calibration",
-        "folds": len({row["fold"] for row in rows}),
-        "epochs": config.epochs,
+        "folds": folds,
+        "epochs": run_config(run / FOLD.format(1, folds)).epochs,
         "data_digest": data_digest(fields),
     }

@@ -70,16 +70,13 @@ def _what(card: Card) -> str:
     return (
         f"A network of architecture `{card['architecture']}`, trained from nothing on the `train` "
         f"split (data digest `{training['training_data_digest'][:16]}`, seed {training['seed']}, "
-        f"{epochs} epochs, {minutes:.0f} minutes on two shared CPU cores, code at "
-        f"`{training['finished_at_revision'][:12]}`). Exact duplicates were dropped, classes weighted, "
-        "fields flipped, rotated, scaled and varied in stain and colour. The scale-bar corner "
+        f"{epochs} epochs, {minutes:.0f} minutes on two shared CPU cores, code at revision "
+        f"`{training['finished_at_revision'][:12]}`). Exact duplicates were dropped, classes "
+        "weighted, fields flipped, rotated, scaled and varied in stain and colour. The scale-bar corner "
         f"(rows {COVERED.top}–{COVERED.bottom}, columns {COVERED.left}–{COVERED.right} of 224) is "
         "painted over in training and serving alike. Published weights are an exponential moving "
         "average, its batch normalisations set on the training fields as serving shows them; no "
-        "epoch was chosen by a measured figure, the last one counts. (A first recipe, with twice "
-        "the colour jitter and less blur, was trained in full and left for this one after both "
-        "had been measured on calibration: the calibration figures are a little optimistic for "
-        "that too.)\n\n"
+        f"epoch was chosen by a measured figure, the last one counts. {card['note']}\n\n"
         "The four classes are labels of the data set. *Benign* means haematogones, not an ordinary "
         "smear; the malignant categories are not diagnoses (immunophenotyping required). Groups "
         "are pseudo-patients: the data set has no patient numbers.\n\n"
@@ -135,8 +132,8 @@ def _out_of_fold(figures: Mapping[str, Any] | None) -> list[str]:
         return []
     return [
         "## Grouped out of fold, train and calibration together",
-        f"{figures['folds']} folds disjoint by group, {figures['epochs']} epochs each, the "
-        "configuration of the published network. Each field was judged by a network that saw no "
+        f"{figures['folds']} folds disjoint by group, {figures['epochs']} epochs each; all else as "
+        "for the published network. Each field was judged by a network that saw no "
         "field of its group; these are other networks than the published one, trained on less. "
         "Input validation and headlines are left aside here.",
         _classification(figures),

@@ -37,12 +37,15 @@ MAX_BYTES = 15_000_000
 STAGING = ".publishing-"
 
 
-def publish(run: Path, data_dir: Path, store: Path, name: str, report: Report) -> int:
+def publish(run: Path, data_dir: Path, store: Path, name: str, note: str, report: Report) -> int:
     """Publish ``run`` under the next free number.
 
     The version is built and checked in a directory whose name TensorFlow Serving ignores, and
     renamed into place when every gate has passed. What an interrupted publication left behind
     is removed by the next.
+
+    Args:
+        note: what a reader of the model card must know and no figure says; may be empty.
 
     Returns:
         The new version's number.
@@ -73,7 +76,7 @@ def publish(run: Path, data_dir: Path, store: Path, name: str, report: Report) -
             contract = dataclasses.replace(contract, metrics=figures)
             _write_contract(contract, staging)
             _write_golden(graph, staging, contract)
-            _write_card(run, contract, staging)
+            _write_card(run, contract, note, staging)
             check_size(staging)
             os.rename(staging, version_dir(store, name, version))
         finally:
@@ -205,12 +208,13 @@ def _write_golden(graph: savedmodel.Graph, folder: Path, contract: ModelContract
     gate(answers, found, "golden vectors through the embedded predictor")
 
 
-def _write_card(run: Path, contract: ModelContract, folder: Path) -> None:
+def _write_card(run: Path, contract: ModelContract, note: str, folder: Path) -> None:
     """``model_card.json``, which holds everything the text says, and the text."""
     card: dict[str, Any] = {
         "name": contract.name,
         "version": contract.version,
         "architecture": contract.architecture,
+        "note": note,
         "labels": list(contract.labels),
         "temperature": contract.temperature,
         "ood_max": contract.ood_max,

@@ -17,7 +17,7 @@ SmallSet = tuple[Path, Rows]
 
 
 def publish(run: Path, data: Path, store: Path) -> int:
-    return publishing.publish(run, data, store, NAME, lambda line: None)
+    return publishing.publish(run, data, store, NAME, "A note.", lambda line: None)
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +42,10 @@ def test_a_version_holds_everything_the_contract_names(store: Path) -> None:
     assert (contract.name, contract.version, contract.architecture) == (NAME, 1, "tiny")
     assert contract.metrics["calibration"]["accuracy"]["n"] == 8
     assert set(contract.metrics["sources"]) >= {"bccd", "document", "chula", "xray"}
+
+
+def test_the_note_stands_in_the_card(store: Path) -> None:
+    assert "A note." in (version_dir(store, NAME, 1) / "assets.extra/model_card.md").read_text()
 
 
 def test_publishing_serves_nothing(store: Path) -> None:

@@ -130,11 +130,11 @@ def test_out_of_fold_answers_cover_every_field_once(
     run = tmp_path / "run"
     train(config, *official_split(fields), run, quiet)
     assert out_of_fold_figures(run, fields) is None
-    cross_validate(run, fields, 2, quiet)
+    cross_validate(run, fields, 2, 1, quiet)
     figures = out_of_fold_figures(run, fields)
     assert figures is not None
     assert (figures["accuracy"]["n"], figures["accuracy"]["groups"]) == (16, 8)
-    assert (figures["folds"], figures["epochs"]) == (2, 3)
+    assert (figures["folds"], figures["epochs"]) == (2, 1)
     with pytest.raises(RunError, match="of other fields"):
         out_of_fold_figures(run, fields[1:])
 

@@ -75,8 +75,8 @@ class StoredImage:
 def decode(data: bytes) -> DecodedImage:
     """Decode an image file.
 
-    JPEG larger than 896 pixels on both sides is decoded at a half, quarter or eighth of its
-    size inside the DCT, never below 448 pixels a side. CMYK, 16-bit and palette images become
+    JPEG of 896 pixels and more on both sides is decoded inside the DCT at four, three, two or
+    one eighth of its size, never below 448 pixels a side. CMYK, 16-bit and palette images become
     8-bit RGB, transparency is laid over white, EXIF rotation is applied.
 
     Raises:

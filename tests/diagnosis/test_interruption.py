@@ -16,6 +16,7 @@ from pytest_django import Settings
 
 from diagnosis.media import media_path, media_remove
 from diagnosis.models import Diagnosis
+from diagnosis.selectors import diagnoses_due
 from diagnosis.services import diagnosis_create
 from diagnosis.state import Status
 from tests.diagnosis.killed_upload import STEPS
@@ -122,6 +123,7 @@ def test_fresh_and_postponed_and_leased_fields_are_left_alone_by_the_sweep(
     old.update(created_at=before)
     old.filter(pk=postponed.pk).update(next_attempt_at=later)
     old.filter(pk=leased.pk).update(lease_until=later)
+    assert diagnoses_due() == [due.pk]
     _command("worker", "--batch")
     screened = Diagnosis.objects.filter(status=Status.SCREENED)
     assert [row.pk for row in screened] == [due.pk]

@@ -248,8 +248,9 @@ def test_a_worker_that_comes_too_late_writes_nothing(
     assert _actions(diagnosis) == ["diagnosis.received", "diagnosis.screened"]
 
 
+@pytest.mark.parametrize("permanent", [True, False])
 def test_a_late_failure_does_not_touch_the_lease_of_the_next(
-    clinician: User, smear: bytes, predictor: FakePredictor
+    clinician: User, smear: bytes, predictor: FakePredictor, permanent: bool
 ) -> None:
     diagnosis = _create(clinician, smear)
 
@@ -258,7 +259,7 @@ def test_a_late_failure_does_not_touch_the_lease_of_the_next(
         assert services.diagnosis_lease(diagnosis_id=diagnosis.pk) == 2
 
     predictor.during = lose_the_lease
-    predictor.error = PredictorError("gone", permanent=True)
+    predictor.error = PredictorError("gone", permanent=permanent)
     result = _run(diagnosis)
     assert result.status == Status.RECEIVED
     assert result.lease_until is not None
@@ -350,6 +351,15 @@ def test_a_stored_result_cannot_be_changed_or_deleted(
         with pytest.raises(ReadOnlyResultError), transaction.atomic():
             attempt()
     assert rows.values().get() == before
+
+
+def test_only_a_row_that_still_has_the_status_moves(
+    clinician: User, smear: bytes, predictor: FakePredictor
+) -> None:
+    diagnosis = _run(_create(clinician, smear))
+    rows = Diagnosis.objects.filter(pk=diagnosis.pk)
+    assert not rows.move(Status.RECEIVED, Status.FAILED, outcome=None, failure="gave_up")
+    assert rows.get().status == Status.SCREENED
 
 
 def test_a_specimen_with_fields_and_a_user_who_sent_one_cannot_be_deleted(

@@ -65,6 +65,7 @@ INCONSISTENT: dict[str, Callable[[Document], object]] = {
     "threshold above 1": lambda d: d.update(suspicious_min=1.01),
     "threshold below 0": lambda d: d.update(not_suspicious_max=-0.01),
     "threshold NaN": lambda d: d.update(ood_max=float("nan")),
+    "metric NaN": lambda d: d.update(metrics={"accuracy": float("nan")}),
     "threshold infinite": lambda d: d.update(ood_max=float("inf")),
     "check threshold NaN": lambda d: d["validation"]["thresholds"].update(focus=float("nan")),
     "another resize": lambda d: d["input"].update(resize="INTER_LINEAR"),

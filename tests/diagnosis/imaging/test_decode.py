@@ -1,5 +1,6 @@
 import contextlib
 import io
+import math
 import random
 import struct
 import time
@@ -134,6 +135,17 @@ def test_anything_else_is_kept_as_png(kind: str) -> None:
     assert stored.data.startswith(b"\x89PNG")
 
 
+def test_how_the_colours_are_coded_is_kept() -> None:
+    """Numbered components without JFIF: only Adobe's segment says that they are RGB."""
+    data = bytearray(PLAIN_JPEGS["rgb jpeg (Adobe)"])
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    for number in range(3):
+        data[frame + 10 + 3 * number] = data[scan + 5 + 2 * number] = number + 1
+    rgb = decode(bytes(data)).rgb
+    assert np.abs(rgb.astype(int) - SMEAR).mean() < 4
+    np.testing.assert_array_equal(decode(to_stored(bytes(data)).data).rgb, rgb)
+
+
 @pytest.mark.parametrize("kind", ["jpeg with position", "rotated jpeg", "mpo"])
 def test_names_places_and_previews_are_gone(kind: str) -> None:
     stored = to_stored(READABLE[kind]).data
@@ -188,15 +200,22 @@ def test_cmyk_is_converted_not_inverted() -> None:
 
 @pytest.mark.parametrize(
     ("height", "width", "factor"),
-    [(300, 400, 1), (895, 1200, 1), (896, 1200, 2), (1944, 2592, 4), (448 * 8, 448 * 9, 8)],
+    [
+        (300, 400, 1),
+        (895, 1200, 1),
+        (896, 1200, 2),
+        (1200, 1600, 8 / 3),
+        (1944, 2592, 4),
+        (448 * 8, 448 * 9, 8),
+    ],
 )
 def test_a_large_jpeg_is_decoded_smaller_but_keeps_448_pixels(
-    height: int, width: int, factor: int
+    height: int, width: int, factor: float
 ) -> None:
     data = encode("JPEG", Image.new("RGB", (width, height), (200, 180, 210)))
     decoded = decode(data)
     assert (decoded.height, decoded.width) == (height, width)
-    assert decoded.rgb.shape == (-(-height // factor), -(-width // factor), 3)
+    assert decoded.rgb.shape == (math.ceil(height / factor), math.ceil(width / factor), 3)
     assert decoded.scale == pytest.approx(1 / factor, rel=0.01)
     assert factor == 1 or min(decoded.rgb.shape[:2]) >= 448
 

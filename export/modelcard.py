@@ -71,12 +71,13 @@ def _what(card: Card) -> str:
         f"A network of architecture `{card['architecture']}`, trained from nothing on the `train` "
         f"split (data digest `{training['training_data_digest'][:16]}`, seed {training['seed']}, "
         f"{epochs} epochs, {minutes:.0f} minutes on two shared CPU cores, code at revision "
-        f"`{training['finished_at_revision'][:12]}`). Exact duplicates were dropped, classes "
+        f"`{_revision(training['finished_at_revision'])}`). Exact duplicates were dropped, classes "
         "weighted, fields flipped, rotated, scaled and varied in stain and colour. The scale-bar "
         f"corner (rows {COVERED.top}–{COVERED.bottom}, columns {COVERED.left}–{COVERED.right} "
-        "of 224) is painted over in training and serving alike. Published weights are an exponential moving "
-        "average, its batch normalisations set on the training fields as serving shows them; no "
-        f"epoch was chosen by a measured figure, the last one counts. {card['note']}\n\n"
+        "of 224) is painted over in training and serving alike. Published weights are an "
+        "exponential moving average, its batch normalisations set on the training fields as "
+        "serving shows them; no epoch was chosen by a measured figure, the last one counts. "
+        f"{card['note']}\n\n"
         "The four classes are labels of the data set. *Benign* means haematogones, not an ordinary "
         "smear; the malignant categories are not diagnoses (immunophenotyping required). Groups "
         "are pseudo-patients: the data set has no patient numbers.\n\n"
@@ -86,6 +87,11 @@ def _what(card: Card) -> str:
         f"{card['not_suspicious_max']:.4f}, indeterminate between, and whenever `ood_score` "
         f"exceeds {card['ood_max']:.3f}."
     )
+
+
+def _revision(described: str) -> str:
+    """Twelve digits, and the ``+`` that marks uncommitted changes somewhere in the checkout."""
+    return described[:12] + ("+" if described.endswith("+") else "")
 
 
 def _classification(figures: Mapping[str, Any]) -> str:

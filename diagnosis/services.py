@@ -96,12 +96,13 @@ def diagnosis_run(*, diagnosis_id: int) -> Diagnosis:
     lease is still the latest.
     """
     attempt = diagnosis_lease(diagnosis_id=diagnosis_id)
-    diagnosis = Diagnosis.objects.select_related("specimen__patient").get(pk=diagnosis_id)
+    rows = Diagnosis.objects.select_related("specimen__patient")
+    diagnosis = rows.get(pk=diagnosis_id)
     if attempt is None:
         return diagnosis
     if attempt > diagnosis.attempts_max:  # every attempt so far died with its process
         diagnosis_fail(diagnosis=diagnosis, attempt=attempt, failure="gave_up")
-        diagnosis.refresh_from_db()
+        diagnosis.refresh_from_db(from_queryset=rows)
         return diagnosis
     try:
         predictor = stable_predictor()
@@ -116,7 +117,7 @@ def diagnosis_run(*, diagnosis_id: int) -> Diagnosis:
             to=Status.SCREENED if outcome.prediction else Status.REFUSED,
             **_result_fields(outcome, predictor.contract),
         )
-    diagnosis.refresh_from_db()
+    diagnosis.refresh_from_db(from_queryset=rows)
     return diagnosis
 
 

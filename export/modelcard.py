@@ -6,6 +6,7 @@ from typing import Any
 
 from diagnosis.imaging.contract import LABELS
 from diagnosis.state import Headline
+from export.calibrate import OOD_PERCENTILE
 from export.config import COVERED
 
 Card = Mapping[str, Any]
@@ -59,7 +60,11 @@ def draw(card: Card, folder: Path) -> list[tuple[str, str]]:
     _draw_curve(card["history"], folder / curve)
     return [
         ("Confusion matrix on the calibration split", confusion),
-        ("Learning curve: training fields are augmented, calibration fields are not", curve),
+        (
+            "Learning curve: training fields are augmented, calibration fields are not; batch "
+            "normalisation is set after the last epoch",
+            curve,
+        ),
     ]
 
 
@@ -148,10 +153,11 @@ def _out_of_fold(figures: Mapping[str, Any] | None) -> list[str]:
 
 def _sources(sources: Mapping[str, Any]) -> str:
     lines = [
-        "None of these may get a confident verdict (*suspicious* or *not suspicious*). The first "
-        "group helped to choose templates, checks and `ood_max`; the others were only measured. "
-        "Intervals are Clopper–Pearson 95 % over images. The last column leaves validation aside: "
-        "what `ood_score` alone would hold back.",
+        "None of these may get a confident verdict (*suspicious* or *not suspicious*). Some helped "
+        "to choose the templates and checks of validation; the others were only measured. "
+        f"`ood_max` is the {OOD_PERCENTILE:.0f}th percentile of the calibration fields, and no "
+        "other source moved it. Intervals are Clopper–Pearson 95 % over images. The last column "
+        "leaves validation aside: what `ood_score` alone would hold back.",
         "",
         "| source | role | images | passed validation | confident verdict | beyond `ood_max` |",
         "|---|---|---|---|---|---|",
@@ -207,15 +213,22 @@ def _limits() -> str:
 def _remake(card: Card) -> str:
     return (
         "## How to remake this\n\n"
-        "    python -m export train --run custom_cnn            # resumes where it was stopped\n"
-        "    python -m export cross-validate --run custom_cnn   # grouped out-of-fold figures\n"
-        "    python -m export publish --run custom_cnn          # the next version number\n"
-        "    python -m export promote N                         # makes version N the live one\n"
-        f"    python -m export evaluate {card['version']}                        "
+        "    python -m export train                        # resumes where it was stopped\n"
+        f"    python -m export cross-validate{_fold_epochs(card):14} # out-of-fold figures\n"
+        "    python -m export publish                      # the next version number\n"
+        "    python -m export promote N                    # makes version N the live one\n"
+        f"    python -m export evaluate {card['version']:<17}   "
         "# measures again, writes docs/model.md\n\n"
-        "On one machine the same seed gives the same weights bit for bit; on another, accuracy "
-        "within a percentage point is what to expect."
+        "The order of the fields, every variation and the first weights follow from the seed. On "
+        "one machine short trainings were repeated bit for bit, also when killed and resumed "
+        "(`tests/export/test_train.py`); the full training was not run twice."
     )
+
+
+def _fold_epochs(card: Card) -> str:
+    """The option that gives the folds the epochs they had."""
+    figures = card["figures"].get("out_of_fold")
+    return f" --epochs {figures['epochs']}" if figures else ""
 
 
 def _proportion(figure: Mapping[str, Any]) -> str:

@@ -1,15 +1,13 @@
 """Diagnoses in Django admin: to read, and to try failed ones again."""
 
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 
 from diagnosis.models import Diagnosis
 from diagnosis.services import diagnosis_retry
 from diagnosis.state import Status
-from webapp.audit.services import audit_record
+from webapp.audit.admin import ReadAuditedAdmin, ReadOnlyAdmin
 
 admin.site.site_header = "Leukemia Detection administration · research use only"
 admin.site.site_title = "Leukemia Detection administration"
@@ -17,8 +15,8 @@ admin.site.index_title = "Patients, specimens, users, audit"
 
 
 @admin.register(Diagnosis)
-class DiagnosisAdmin(admin.ModelAdmin):
-    """Results are read-only for ever, for superusers too."""
+class DiagnosisAdmin(ReadOnlyAdmin, ReadAuditedAdmin):
+    """Results are read-only for ever; diagnoses come of uploads alone."""
 
     list_display = (
         "id",
@@ -51,32 +49,6 @@ class DiagnosisAdmin(admin.ModelAdmin):
             text += " Only failed ones can be."
         self.message_user(request, text, messages.SUCCESS if retried else messages.WARNING)
 
-    def render_change_form(
-        self,
-        request: HttpRequest,
-        context: Any,
-        add: bool = False,
-        change: bool = False,
-        form_url: str = "",
-        obj: Any = None,
-    ) -> HttpResponse:
-        """As everywhere, opening a record is a read."""
-        if obj is not None:
-            audit_record(actor=request.user, action="diagnosis.viewed", target=obj)
-        return super().render_change_form(request, context, add, change, form_url, obj)
-
     def has_retry_permission(self, request: HttpRequest) -> bool:
         """Who may assign fields may also have them tried again."""
         return request.user.has_perm("diagnosis.change_diagnosis")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Never: diagnoses come of uploads."""
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Never."""
-        return False

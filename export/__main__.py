@@ -79,7 +79,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _validation(options: argparse.Namespace) -> None:
-    from export.screening import write_report
+    from export.screening_report import write_report
 
     write_report(options.data, options.output)
     print(f"wrote {options.output}")

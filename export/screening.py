@@ -209,17 +209,6 @@ def measure_files(
     return measure((read(path) for path in paths), contract)
 
 
-def write_report(data_dir: Path, output: Path) -> None:
-    """Measure the validation on every source and write the Markdown report ``output``.
-
-    Raises:
-        DataError: the data folder is incomplete.
-    """
-    from export.screening_report import report  # the report needs this module
-
-    output.write_text(report(data_dir), encoding="utf-8")
-
-
 def enlarged(width: int, height: int, interpolation: int) -> Change:
     """Makes a JPEG of quality 90 of a field, as a camera of that resolution would send it."""
     return lambda rgb: jpeg(

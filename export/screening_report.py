@@ -91,8 +91,8 @@ class Evidence:
     of_source: Mapping[Source, Measured]
 
 
-def report(data_dir: Path) -> str:
-    """The whole report as Markdown.
+def write_report(data_dir: Path, output: Path) -> None:
+    """Measure the validation on every source and write the Markdown report ``output``.
 
     Raises:
         DataError: the data folder is incomplete.
@@ -110,7 +110,7 @@ def report(data_dir: Path) -> str:
         _synthetic(evidence),
         LIMITS.format(misc=small["misc"], xray=small["xray"]),
     ]
-    return "\n".join(parts)
+    output.write_text("\n".join(parts), encoding="utf-8")
 
 
 def _gather(data_dir: Path) -> Evidence:

@@ -44,10 +44,6 @@ class _ImageField(serializers.Field[bytes, Any, Any, Any]):
         code = "image_missing" if key in ("required", "null") else key
         raise Problem(400, code, str(self.error_messages[key]))
 
-    def to_representation(self, value: bytes) -> NoReturn:
-        """Never: images are answered as files."""
-        raise NotImplementedError
-
 
 @extend_schema_field(OpenApiTypes.STR)
 class Base64ImageField(_ImageField):

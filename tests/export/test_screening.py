@@ -9,7 +9,7 @@ import pytest
 from diagnosis.imaging.decode import decode
 from diagnosis.imaging.synthetic import draw_smear
 from diagnosis.imaging.validate import FIXES, colour_histogram, histogram_correlation
-from export import screening
+from export import screening, screening_report
 from export.config import COVERED
 from export.dataset import read_fields
 from export.screening import (
@@ -22,7 +22,6 @@ from export.screening import (
     measure_files,
     measuring_contract,
     shuffled,
-    write_report,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -119,12 +118,10 @@ def test_report_of_a_small_set(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    from export import screening_report
-
     monkeypatch.setattr(screening_report, "SYNTHETIC_SEEDS", 2)
     monkeypatch.setattr(screening_report, "SYNTHETIC_SIZES", ((224, 224),))
     monkeypatch.setattr(screening_report, "SHUFFLED_BLOCKS", (1, 16))
-    write_report(small_set[0], tmp_path / "validation.md")
+    screening_report.write_report(small_set[0], tmp_path / "validation.md")
     text = (tmp_path / "validation.md").read_text(encoding="utf-8")
     assert "| train (templates chosen here) | 8 | 4 | 8 (100.00%)" in text
     assert "| calibration | 8 | 4 | 8 (100.00%)" in text

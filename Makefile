@@ -1,7 +1,6 @@
 .DEFAULT_GOAL := run
 PY := .venv/bin/python
-SHORT := not long
-.PHONY: run test test-long lint lock ml dev
+.PHONY: run test lint lock ml dev venv
 
 # Portal, API, admin and worker on http://127.0.0.1:8000 (PORT, DEMO_PASSWORD: see .env.example)
 run: .env
@@ -16,7 +15,6 @@ run: .env
 	@mv .env.part .env
 	@echo "Wrote .env with a fresh SECRET_KEY."
 
-.PHONY: venv
 venv:
 	@requirements/venv.sh run
 
@@ -30,13 +28,9 @@ ml:
 
 # Everything, within 15 minutes: what touches the database first on MariaDB, then all on SQLite.
 test: dev lint
-	@$(PY) tests/on_mariadb.py $(PY) -m pytest -q -n 2 --dist loadgroup -m "$(SHORT) and not data" \
+	@$(PY) tests/on_mariadb.py $(PY) -m pytest -q -n 2 --dist loadgroup -m "not data" \
 		--ignore tests/architecture --ignore tests/browser --ignore tests/export --ignore tests/toolchain
-	@$(PY) -m pytest -n 2 --dist loadgroup -m "$(SHORT)"
-
-# The long versions of the kill, fuzz and soak runs.
-test-long: dev
-	@$(PY) -m pytest -m long
+	@$(PY) -m pytest -n 2 --dist loadgroup
 
 lint: dev
 	.venv/bin/ruff check .

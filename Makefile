@@ -37,7 +37,7 @@ lint: dev
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
-	.venv/bin/djlint --lint --quiet .
+	.venv/bin/djlint --lint --quiet webapp patients diagnosis
 	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
 
 # Resolve the locks anew; needs uv. `make lock UPGRADE=--upgrade` takes newer versions.

@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from diagnosis.imaging.synthetic import draw_smear
-from export.augment import augment, fill_corner, generator
+from export.augment import augment, fill_corner, generator, patch
 from export.config import COVERED
 
 BOX = np.s_[COVERED.top : COVERED.bottom, COVERED.left : COVERED.right]
@@ -61,3 +61,19 @@ def test_variations_stay_pictures_of_the_field(field: NDArray[np.uint8]) -> None
     filled = fill_corner(field)
     deviations = [augment(filled, generator(0, 2, i))[:190].std() for i in range(100)]
     assert min(deviations) > 10
+
+
+def test_a_patch_is_one_rectangle_of_the_other_field() -> None:
+    ours = np.zeros((224, 224, 3), np.uint8)
+    theirs = np.full((224, 224, 3), 255, np.uint8)
+    places = set()
+    for index in range(30):
+        mixed = patch(ours, theirs, generator(0, 3, index))
+        rows, columns = np.nonzero(mixed[..., 0])
+        height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
+        assert len(rows) == height * width  # one filled rectangle
+        assert 67 <= height <= 156
+        assert 67 <= width <= 156
+        places.add((rows[0], columns[0]))
+    assert len(places) == 30
+    assert not ours.any()

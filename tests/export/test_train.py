@@ -2,11 +2,13 @@ import csv
 import json
 from pathlib import Path
 
+import h5py
 import keras
 import numpy as np
 import pytest
 
 from export import architectures
+from export import train as training_module
 from export.crossval import cross_validate, out_of_fold_figures
 from export.dataset import read_fields
 from export.errors import RunError
@@ -14,6 +16,7 @@ from export.split import official_split
 from export.train import (
     TrainConfig,
     class_weights,
+    covered_images,
     load_run,
     predict_logits,
     settle_statistics,
@@ -167,3 +170,42 @@ def test_settled_statistics_are_those_of_the_images_given(tiny_run: Path) -> Non
 
 def _order(size: int) -> np.ndarray:
     return np.random.default_rng(0).permutation(size)
+
+
+def test_a_finished_run_has_settled_statistics(small_set: SmallSet, tiny_run: Path) -> None:
+    training, _ = official_split(read_fields(small_set[0]))
+    model = load_run(tiny_run)
+    (layer,) = (x for x in model.layers if isinstance(x, keras.layers.BatchNormalization))
+    images = covered_images(training).astype(np.float32) / 127.5 - 1
+    values = keras.Model(model.inputs, layer.input).predict(images, verbose=0)
+    np.testing.assert_allclose(layer.moving_mean, values.mean(axis=(0, 1, 2)), atol=1e-5)
+
+
+def test_measuring_the_averaged_weights_leaves_the_raw_ones_to_train_on(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The checkpoint of a run with averaging is that of a run without, but for the averages."""
+    sides = official_split(read_fields(small_set[0]))
+    train(config, *sides, tmp_path / "averaged", quiet)
+    nothing = {"held_out_loss": 0.0, "held_out_accuracy": 0.0}
+    monkeypatch.setattr(training_module, "_evaluate_averaged", lambda *_: nothing)
+    train(config, *sides, tmp_path / "never measured", quiet)
+    checkpoints = [
+        h5py.File(tmp_path / name / "checkpoint.weights.h5")
+        for name in ("averaged", "never measured")
+    ]
+    ours, theirs = (
+        {p: np.asarray(d) for p, d in _datasets(file["layers"])} for file in checkpoints
+    )
+    assert ours.keys() == theirs.keys()
+    assert len(ours) >= 7
+    for path in ours:
+        np.testing.assert_array_equal(ours[path], theirs[path])
+
+
+def _datasets(group: h5py.Group) -> list[tuple[str, h5py.Dataset]]:
+    found: list[tuple[str, h5py.Dataset]] = []
+    group.visititems(
+        lambda path, item: found.append((path, item)) if isinstance(item, h5py.Dataset) else None
+    )
+    return found

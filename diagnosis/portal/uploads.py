@@ -1,5 +1,6 @@
 """Taking several image files at once: each stands or falls by itself."""
 
+import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -11,6 +12,8 @@ from diagnosis.errors import ImageRefused
 from diagnosis.models import Diagnosis
 from diagnosis.services import diagnosis_create, diagnosis_run
 from patients.models import Specimen
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,18 @@ def _upload(actor: AbstractBaseUser, file: UploadedFile, specimen: Specimen | No
         )
     except ImageRefused as refusal:
         return UploadResult(name, refusal=refusal)
+    except OSError as error:
+        logger.error("An upload could not be kept: %s", error)
+        return UploadResult(name, refusal=_not_kept())
     return UploadResult(name, diagnosis_run(diagnosis_id=diagnosis.pk), is_new)
+
+
+def _not_kept() -> ImageRefused:
+    return ImageRefused(
+        "storage_unavailable",
+        "The file could not be kept, and nothing of it was stored.",
+        "Send it again later; if that fails too, tell your operator.",
+    )
 
 
 def _require_size(file: UploadedFile) -> None:

@@ -91,6 +91,19 @@ def test_file_above_the_limit_is_named_with_the_limit(
     assert Diagnosis.objects.count() == 1
 
 
+def test_full_disk_is_said_of_the_file_it_hit(
+    client_signed_in: Client, specimen: Specimen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*paths: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("diagnosis.media.os.replace", fail)
+    page = upload(client_signed_in, file(records.png(), "left-07.png"))
+    assert "left-07.png" in page
+    assert "could not be kept" in page
+    assert not Diagnosis.objects.exists()
+
+
 def test_large_photograph_goes_through(client_signed_in: Client, specimen: Specimen) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (1200, 1200, 3), dtype=np.uint8)
     data = cv2.imencode(".png", noise)[1].tobytes()

@@ -59,7 +59,7 @@ def patient_delete(*, actor: Actor, patient: Patient) -> None:
     except IntegrityError as error:  # ProtectedError, or the database when a diagnosis raced us
         raise DeletionRefused(
             "patient_has_diagnoses",
-            "This patient has diagnoses, which are kept for ever, so it cannot be deleted. "
+            "This patient has diagnoses, which are kept for ever, so the record cannot be deleted. "
             "Correct the patient's details instead.",
         ) from error
 

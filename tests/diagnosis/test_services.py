@@ -1,6 +1,5 @@
 from collections.abc import Callable
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,11 +8,12 @@ from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
 from diagnosis import services
-from diagnosis.errors import ContractError, ImageRefused, PredictorError
-from diagnosis.media import media_path, media_read
-from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis, ReadOnlyResultError
+from diagnosis.errors import ImageRefused, PredictorError
+from diagnosis.media import media_read
+from diagnosis.models import Diagnosis, ReadOnlyResultError
 from diagnosis.state import ALLOWED, Headline, Status
 from patients.models import Specimen
+from tests.diagnosis.steps import actions_of, create_field, make_due, run_field, stored_files
 from tests.diagnosis.support import (
     BENIGN,
     FakePredictor,
@@ -23,34 +23,6 @@ from tests.diagnosis.support import (
 from webapp.audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
-
-
-def _create(actor: User, upload: bytes, specimen: Specimen | None = None) -> Diagnosis:
-    diagnosis, created = services.diagnosis_create(actor=actor, upload=upload, specimen=specimen)
-    assert created
-    return diagnosis
-
-
-def _run(diagnosis: Diagnosis) -> Diagnosis:
-    return services.diagnosis_run(diagnosis_id=diagnosis.pk)
-
-
-def _actions(diagnosis: Diagnosis) -> list[str]:
-    events = AuditEvent.objects.filter(target_type="diagnosis.diagnosis", target_id=diagnosis.pk)
-    return list(events.order_by("pk").values_list("action", flat=True))
-
-
-def _due_now(diagnosis: Diagnosis) -> None:
-    """As if the backoff or the lease had run out."""
-    past = timezone.now() - timedelta(seconds=1)
-    rows = Diagnosis.objects.filter(pk=diagnosis.pk)
-    rows.exclude(next_attempt_at=None).update(next_attempt_at=past)
-    rows.exclude(lease_until=None).update(lease_until=past)
-
-
-def _files() -> list[Path]:
-    root = media_path("fields")
-    return [path for path in root.rglob("*") if path.is_file()]
 
 
 # --- Storing -----------------------------------------------------------------------------
@@ -70,32 +42,32 @@ def test_a_field_is_stored_with_its_file_and_its_event(
     assert diagnosis.file_name == "a" * 255
     assert media_read(diagnosis.image_name).startswith(b"\xff\xd8")
     assert diagnosis.image_sha256 in diagnosis.image_name
-    assert _actions(diagnosis) == ["diagnosis.received"]
+    assert actions_of(diagnosis) == ["diagnosis.received"]
 
 
 def test_the_same_upload_on_the_same_specimen_is_one_diagnosis(
     clinician: User, specimen: Specimen, smear: bytes
 ) -> None:
-    first = _create(clinician, smear, specimen)
+    first = create_field(clinician, smear, specimen)
     again, created = services.diagnosis_create(actor=clinician, upload=smear, specimen=specimen)
     assert (again, created) == (first, False)
-    assert _actions(first) == ["diagnosis.received"]
+    assert actions_of(first) == ["diagnosis.received"]
 
 
 def test_the_same_upload_elsewhere_is_another_diagnosis_of_the_same_file(
     clinician: User, specimen: Specimen, other_specimen: Specimen, smear: bytes
 ) -> None:
-    rows = [_create(clinician, smear, place) for place in (specimen, other_specimen, None)]
+    rows = [create_field(clinician, smear, place) for place in (specimen, other_specimen, None)]
     assert len({row.pk for row in rows}) == 3
     assert len({row.image_name for row in rows}) == 1
-    assert len(_files()) == 1
+    assert len(stored_files()) == 1
 
 
 def test_uploads_that_differ_in_metadata_only_share_a_file(
     clinician: User, specimen: Specimen, smear: bytes
 ) -> None:
-    first = _create(clinician, smear, specimen)
-    second = _create(clinician, smear + b"trailing bytes", specimen)
+    first = create_field(clinician, smear, specimen)
+    second = create_field(clinician, smear + b"trailing bytes", specimen)
     assert first.upload_sha256 != second.upload_sha256
     assert first.image_name == second.image_name
 
@@ -105,7 +77,7 @@ def test_what_is_no_image_leaves_nothing(clinician: User, smear: bytes) -> None:
         services.diagnosis_create(actor=clinician, upload=smear[:-400])
     assert not Diagnosis.objects.exists()
     assert not AuditEvent.objects.exists()
-    assert not _files()
+    assert not stored_files()
 
 
 def test_row_and_event_are_stored_together_or_not_at_all(
@@ -130,14 +102,14 @@ def test_a_full_disk_stores_no_row(
     with pytest.raises(OSError, match="No space"):
         services.diagnosis_create(actor=clinician, upload=smear)
     assert not Diagnosis.objects.exists()
-    assert not _files()
+    assert not stored_files()
 
 
 # --- Running -----------------------------------------------------------------------------
 
 
 def test_a_field_is_screened(clinician: User, smear: bytes, predictor: FakePredictor) -> None:
-    diagnosis = _run(_create(clinician, smear))
+    diagnosis = run_field(create_field(clinician, smear))
     assert diagnosis.status == Status.SCREENED
     assert diagnosis.outcome == Headline.SUSPICIOUS
     assert diagnosis.predicted_class == "Malignant Pre-B"
@@ -157,13 +129,13 @@ def test_a_field_is_screened(clinician: User, smear: bytes, predictor: FakePredi
     assert diagnosis.model_architecture == contract.architecture
     assert diagnosis.completed_at is not None
     assert (diagnosis.attempts, diagnosis.lease_until) == (1, None)
-    assert _actions(diagnosis) == ["diagnosis.received", "diagnosis.screened"]
+    assert actions_of(diagnosis) == ["diagnosis.received", "diagnosis.screened"]
 
 
 def test_a_page_of_text_is_refused_and_kept(
     clinician: User, document: bytes, predictor: FakePredictor
 ) -> None:
-    diagnosis = _run(_create(clinician, document))
+    diagnosis = run_field(create_field(clinician, document))
     assert (diagnosis.status, diagnosis.outcome) == (Status.REFUSED, Headline.REJECTED)
     assert (diagnosis.predicted_class, diagnosis.confidence) == (None, None)
     assert (diagnosis.probabilities, diagnosis.ood_score) == (None, None)
@@ -173,19 +145,19 @@ def test_a_page_of_text_is_refused_and_kept(
     assert all(check["score"] < check["threshold"] and check["fix"] for check in failed)
     assert diagnosis.model_version == predictor.contract.version
     assert predictor.calls == 0
-    assert _actions(diagnosis) == ["diagnosis.received", "diagnosis.refused"]
+    assert actions_of(diagnosis) == ["diagnosis.received", "diagnosis.refused"]
 
 
 def test_running_again_changes_nothing(
     clinician: User, smear: bytes, document: bytes, predictor: FakePredictor
 ) -> None:
     for upload in (smear, document):
-        first = _run(_create(clinician, upload))
+        first = run_field(create_field(clinician, upload))
         before = Diagnosis.objects.filter(pk=first.pk).values().get()
         predictor.probabilities = BENIGN
-        _run(first)
+        run_field(first)
         assert Diagnosis.objects.filter(pk=first.pk).values().get() == before
-        assert len(_actions(first)) == 2
+        assert len(actions_of(first)) == 2
 
 
 def test_no_transaction_is_open_while_the_model_thinks(
@@ -194,7 +166,7 @@ def test_no_transaction_is_open_while_the_model_thinks(
     outside = len(connection.savepoint_ids)
     inside: list[int] = []
     predictor.during = lambda: inside.append(len(connection.savepoint_ids))
-    _run(_create(clinician, smear))
+    run_field(create_field(clinician, smear))
     assert inside == [outside]
 
 
@@ -204,15 +176,15 @@ def test_no_transaction_is_open_while_the_model_thinks(
 def test_a_leased_field_is_left_alone(
     clinician: User, smear: bytes, predictor: FakePredictor
 ) -> None:
-    diagnosis = _create(clinician, smear)
+    diagnosis = create_field(clinician, smear)
     assert services.diagnosis_lease(diagnosis_id=diagnosis.pk) == 1
     assert services.diagnosis_lease(diagnosis_id=diagnosis.pk) is None
-    assert _run(diagnosis).status == Status.RECEIVED
+    assert run_field(diagnosis).status == Status.RECEIVED
     assert predictor.calls == 0
 
 
 def test_a_lease_runs_out(clinician: User, smear: bytes, predictor: FakePredictor) -> None:
-    diagnosis = _create(clinician, smear)
+    diagnosis = create_field(clinician, smear)
     now = timezone.now()
     services.diagnosis_lease(diagnosis_id=diagnosis.pk, now=now)
     just_before = now + services.LEASE - timedelta(seconds=1)
@@ -223,7 +195,7 @@ def test_a_lease_runs_out(clinician: User, smear: bytes, predictor: FakePredicto
 def test_a_finished_field_cannot_be_leased(
     clinician: User, smear: bytes, predictor: FakePredictor
 ) -> None:
-    diagnosis = _run(_create(clinician, smear))
+    diagnosis = run_field(create_field(clinician, smear))
     assert services.diagnosis_lease(diagnosis_id=diagnosis.pk) is None
 
 
@@ -231,36 +203,36 @@ def test_a_worker_that_comes_too_late_writes_nothing(
     clinician: User, smear: bytes, predictor: FakePredictor
 ) -> None:
     """Its lease ran out while the model thought, and another finished the field."""
-    diagnosis = _create(clinician, smear)
+    diagnosis = create_field(clinician, smear)
 
     def another_worker() -> None:
         predictor.during = lambda: None
         predictor.probabilities = BENIGN
-        _due_now(diagnosis)
-        assert _run(diagnosis).outcome == Headline.NOT_SUSPICIOUS
+        make_due(diagnosis)
+        assert run_field(diagnosis).outcome == Headline.NOT_SUSPICIOUS
         predictor.probabilities = (0.0, 0.0, 0.0, 1.0)
 
     predictor.during = another_worker
-    result = _run(diagnosis)
+    result = run_field(diagnosis)
     assert result.outcome == Headline.NOT_SUSPICIOUS
     assert result.predicted_class == "Benign"
     assert result.attempts == 2
-    assert _actions(diagnosis) == ["diagnosis.received", "diagnosis.screened"]
+    assert actions_of(diagnosis) == ["diagnosis.received", "diagnosis.screened"]
 
 
 @pytest.mark.parametrize("permanent", [True, False])
 def test_a_late_failure_does_not_touch_the_lease_of_the_next(
     clinician: User, smear: bytes, predictor: FakePredictor, permanent: bool
 ) -> None:
-    diagnosis = _create(clinician, smear)
+    diagnosis = create_field(clinician, smear)
 
     def lose_the_lease() -> None:
-        _due_now(diagnosis)
+        make_due(diagnosis)
         assert services.diagnosis_lease(diagnosis_id=diagnosis.pk) == 2
 
     predictor.during = lose_the_lease
     predictor.error = PredictorError("gone", permanent=permanent)
-    result = _run(diagnosis)
+    result = run_field(diagnosis)
     assert result.status == Status.RECEIVED
     assert result.lease_until is not None
     assert result.next_attempt_at is None
@@ -276,17 +248,17 @@ def test_a_late_failure_does_not_touch_the_lease_of_the_next(
 def test_only_the_allowed_transitions_exist(
     clinician: User, smear: bytes, predictor: FakePredictor, current: Status, to: Status
 ) -> None:
-    diagnosis = _create(clinician, smear)
+    diagnosis = create_field(clinician, smear)
     diagnosis.status = current.value
     with pytest.raises(ReadOnlyResultError, match="does not become"):
         services.diagnosis_transition(diagnosis=diagnosis, attempt=0, to=to)
-    assert _actions(diagnosis) == ["diagnosis.received"]
+    assert actions_of(diagnosis) == ["diagnosis.received"]
 
 
 def test_a_transition_and_its_event_are_written_together_or_not_at_all(
     clinician: User, smear: bytes, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    diagnosis = _create(clinician, smear)
+    diagnosis = create_field(clinician, smear)
 
     def fail(**kwargs: Any) -> None:
         raise RuntimeError("no event")
@@ -294,12 +266,12 @@ def test_a_transition_and_its_event_are_written_together_or_not_at_all(
     with monkeypatch.context() as patch:
         patch.setattr(services, "audit_record", fail)
         with pytest.raises(RuntimeError, match="no event"):
-            _run(diagnosis)
+            run_field(diagnosis)
     diagnosis.refresh_from_db()
     assert (diagnosis.status, diagnosis.outcome) == (Status.RECEIVED, None)
-    _due_now(diagnosis)
-    assert _run(diagnosis).status == Status.SCREENED
-    assert _actions(diagnosis) == ["diagnosis.received", "diagnosis.screened"]
+    make_due(diagnosis)
+    assert run_field(diagnosis).status == Status.SCREENED
+    assert actions_of(diagnosis) == ["diagnosis.received", "diagnosis.screened"]
 
 
 @pytest.mark.parametrize(
@@ -315,7 +287,7 @@ def test_a_transition_and_its_event_are_written_together_or_not_at_all(
 def test_the_database_refuses_a_result_that_does_not_fit_its_status(
     clinician: User, smear: bytes, values: dict[str, Any]
 ) -> None:
-    columns = Diagnosis.objects.filter(pk=_create(clinician, smear).pk).values().get()
+    columns = Diagnosis.objects.filter(pk=create_field(clinician, smear).pk).values().get()
     del columns["id"]
     with pytest.raises(IntegrityError), transaction.atomic():
         Diagnosis.objects.create(**{**columns, "intake_key": "another", **values})
@@ -327,7 +299,7 @@ def test_the_database_refuses_a_result_that_does_not_fit_its_status(
 def test_a_stored_result_cannot_be_changed_or_deleted(
     clinician: User, smear: bytes, predictor: FakePredictor
 ) -> None:
-    diagnosis = _run(_create(clinician, smear))
+    diagnosis = run_field(create_field(clinician, smear))
     rows = Diagnosis.objects.filter(pk=diagnosis.pk)
     before = rows.values().get()
     diagnosis.outcome = Headline.NOT_SUSPICIOUS.value
@@ -356,7 +328,7 @@ def test_a_stored_result_cannot_be_changed_or_deleted(
 def test_only_a_row_that_still_has_the_status_moves(
     clinician: User, smear: bytes, predictor: FakePredictor
 ) -> None:
-    diagnosis = _run(_create(clinician, smear))
+    diagnosis = run_field(create_field(clinician, smear))
     rows = Diagnosis.objects.filter(pk=diagnosis.pk)
     assert not rows.move(Status.RECEIVED, Status.FAILED, outcome=None, failure="gave_up")
     assert rows.get().status == Status.SCREENED
@@ -365,143 +337,10 @@ def test_only_a_row_that_still_has_the_status_moves(
 def test_a_specimen_with_fields_and_a_user_who_sent_one_cannot_be_deleted(
     clinician: User, specimen: Specimen, smear: bytes
 ) -> None:
-    _create(clinician, smear, specimen)
+    create_field(clinician, smear, specimen)
     for row in (specimen, specimen.patient, clinician):
         with pytest.raises(IntegrityError), transaction.atomic():
             row.delete()
-
-
-# --- Failing, waiting, giving up ---------------------------------------------------------
-
-
-def test_a_model_that_is_away_is_asked_again_with_growing_pauses(
-    clinician: User, smear: bytes, predictor: FakePredictor
-) -> None:
-    diagnosis = _create(clinician, smear)
-    predictor.error = PredictorError("connection refused", permanent=False)
-    pauses = []
-    for attempt in range(1, ATTEMPTS_ALLOWED):
-        asked = timezone.now()
-        result = _run(diagnosis)
-        assert (result.status, result.attempts) == (Status.RECEIVED, attempt)
-        assert result.lease_until is None
-        assert result.next_attempt_at is not None
-        pauses.append((result.next_attempt_at - asked).total_seconds())
-        assert _run(diagnosis).attempts == attempt, "not before its time"
-        _due_now(diagnosis)
-    assert pauses == pytest.approx([5, 10, 20, 40, 80, 160, 300], abs=2)
-    result = _run(diagnosis)
-    assert (result.status, result.failure) == (Status.FAILED, "model_unavailable")
-    assert (result.outcome, result.next_attempt_at) == (None, None)
-    assert predictor.calls == ATTEMPTS_ALLOWED
-    assert _actions(diagnosis) == ["diagnosis.received", "diagnosis.failed"]
-
-
-def test_a_model_that_comes_back_finishes_what_waited(
-    clinician: User, smear: bytes, predictor: FakePredictor
-) -> None:
-    diagnosis = _create(clinician, smear)
-    predictor.error = PredictorError("connection refused", permanent=False)
-    _run(diagnosis)
-    predictor.error = None
-    _due_now(diagnosis)
-    assert _run(diagnosis).status == Status.SCREENED
-
-
-def test_a_permanent_error_is_not_tried_again(
-    clinician: User, smear: bytes, predictor: FakePredictor
-) -> None:
-    predictor.error = PredictorError("wrong shape", permanent=True)
-    result = _run(_create(clinician, smear))
-    assert (result.status, result.failure, result.attempts) == (
-        Status.FAILED,
-        "model_unavailable",
-        1,
-    )
-
-
-def test_without_a_live_version_the_field_waits(
-    clinician: User, smear: bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def none_live() -> None:
-        raise ContractError("no version is live")
-
-    monkeypatch.setattr(services, "stable_predictor", none_live)
-    result = _run(_create(clinician, smear))
-    assert result.status == Status.RECEIVED
-    assert result.next_attempt_at is not None
-
-
-def test_a_file_that_cannot_be_read_is_tried_again_then_given_up(
-    clinician: User, smear: bytes, predictor: FakePredictor
-) -> None:
-    diagnosis = _create(clinician, smear)
-    media_path(diagnosis.image_name).unlink()
-    assert _run(diagnosis).status == Status.RECEIVED
-    Diagnosis.objects.filter(pk=diagnosis.pk).update(attempts=ATTEMPTS_ALLOWED - 1)
-    _due_now(diagnosis)
-    result = _run(diagnosis)
-    assert (result.status, result.failure) == (Status.FAILED, "image_file_unreadable")
-
-
-def test_a_damaged_file_is_given_up_at_once(
-    clinician: User, smear: bytes, predictor: FakePredictor
-) -> None:
-    diagnosis = _create(clinician, smear)
-    media_path(diagnosis.image_name).write_bytes(smear[:2000])
-    result = _run(diagnosis)
-    assert (result.status, result.failure) == (Status.FAILED, "damaged_image")
-
-
-def test_a_fault_of_ours_is_logged_in_full_and_leaves_no_lease(
-    clinician: User, smear: bytes, predictor: FakePredictor, caplog: pytest.LogCaptureFixture
-) -> None:
-    predictor.error = ZeroDivisionError("secret detail")
-    result = _run(_create(clinician, smear))
-    assert (result.status, result.lease_until, result.failure) == (Status.RECEIVED, None, "")
-    assert "ZeroDivisionError" in caplog.text
-    predictor.error = PredictorError("away", permanent=False)
-    caplog.clear()
-    _run(_create(clinician, smear_jpeg(2)))
-    assert "Traceback" not in caplog.text
-
-
-def test_a_field_that_kills_every_process_is_given_up(
-    clinician: User, smear: bytes, predictor: FakePredictor
-) -> None:
-    """Nobody lived to say so: the lease ran out each time."""
-    diagnosis = _create(clinician, smear)
-    for _ in range(ATTEMPTS_ALLOWED):
-        assert services.diagnosis_lease(diagnosis_id=diagnosis.pk)
-        _due_now(diagnosis)
-    result = _run(diagnosis)
-    assert (result.status, result.failure) == (Status.FAILED, "gave_up")
-    assert predictor.calls == 0
-
-
-def test_an_administrator_has_a_failed_field_tried_again(
-    clinician: User, administrator: User, smear: bytes, predictor: FakePredictor
-) -> None:
-    predictor.error = PredictorError("wrong shape", permanent=True)
-    diagnosis = _run(_create(clinician, smear))
-    assert services.diagnosis_retry(actor=administrator, diagnosis=diagnosis)
-    diagnosis.refresh_from_db()
-    assert (diagnosis.status, diagnosis.failure, diagnosis.completed_at) == ("received", "", None)
-    assert AuditEvent.objects.first().actor == administrator  # type: ignore[union-attr]
-    predictor.error = PredictorError("away", permanent=False)
-    asked = timezone.now()
-    result = _run(diagnosis)
-    assert result.status == Status.RECEIVED
-    assert (result.next_attempt_at - asked).total_seconds() == pytest.approx(5, abs=2)
-    predictor.error = None
-    _due_now(diagnosis)
-    assert _run(diagnosis).status == Status.SCREENED
-    assert _actions(diagnosis) == [
-        "diagnosis.received",
-        "diagnosis.failed",
-        "diagnosis.received",
-        "diagnosis.screened",
-    ]
 
 
 # --- Assigning ---------------------------------------------------------------------------
@@ -510,28 +349,28 @@ def test_an_administrator_has_a_failed_field_tried_again(
 def test_an_unassigned_field_is_assigned_once(
     clinician: User, specimen: Specimen, other_specimen: Specimen, smear: bytes
 ) -> None:
-    diagnosis = _create(clinician, smear)
+    diagnosis = create_field(clinician, smear)
     services.diagnosis_assign(actor=clinician, diagnosis=diagnosis, specimen=specimen)
     assert diagnosis.specimen == specimen
-    assert _actions(diagnosis) == ["diagnosis.received", "diagnosis.assigned"]
+    assert actions_of(diagnosis) == ["diagnosis.received", "diagnosis.assigned"]
     with pytest.raises(ValueError, match="already assigned"):
         services.diagnosis_assign(actor=clinician, diagnosis=diagnosis, specimen=other_specimen)
     again, created = services.diagnosis_create(actor=clinician, upload=smear, specimen=specimen)
     assert (again, created) == (diagnosis, False)
-    assert _create(clinician, smear) != diagnosis
+    assert create_field(clinician, smear) != diagnosis
 
 
 def test_a_specimen_does_not_get_the_same_upload_twice(
     clinician: User, specimen: Specimen, smear: bytes
 ) -> None:
-    existing = _create(clinician, smear, specimen)
-    unassigned = _create(clinician, smear)
+    existing = create_field(clinician, smear, specimen)
+    unassigned = create_field(clinician, smear)
     with pytest.raises(services.AlreadyThere) as caught:
         services.diagnosis_assign(actor=clinician, diagnosis=unassigned, specimen=specimen)
     assert caught.value.existing == existing
     unassigned.refresh_from_db()
     assert unassigned.specimen is None
-    assert _actions(unassigned) == ["diagnosis.received"]
+    assert actions_of(unassigned) == ["diagnosis.received"]
 
 
 # --- Promotion ---------------------------------------------------------------------------
@@ -540,8 +379,8 @@ def test_a_specimen_does_not_get_the_same_upload_twice(
 def test_the_answer_names_the_version_that_gave_it(
     clinician: User, smear: bytes, predictor: FakePredictor
 ) -> None:
-    first = _run(_create(clinician, smear))
+    first = run_field(create_field(clinician, smear))
     predictor.contract = make_contract(version=8, digest="8" * 64)
-    second = _run(_create(clinician, smear_jpeg(2)))
+    second = run_field(create_field(clinician, smear_jpeg(2)))
     assert (first.model_version, second.model_version) == (7, 8)
     assert second.model_digest == "8" * 64

@@ -1,0 +1,150 @@
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from diagnosis import services
+from diagnosis.errors import ContractError, PredictorError
+from diagnosis.media import media_path
+from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
+from diagnosis.state import Status
+from tests.diagnosis.steps import actions_of, create_field, make_due, run_field
+from tests.diagnosis.support import (
+    FakePredictor,
+    smear_jpeg,
+)
+from webapp.audit.models import AuditEvent
+
+pytestmark = pytest.mark.django_db
+
+
+# --- Failing, waiting, giving up ---------------------------------------------------------
+
+
+def test_a_model_that_is_away_is_asked_again_with_growing_pauses(
+    clinician: User, smear: bytes, predictor: FakePredictor
+) -> None:
+    diagnosis = create_field(clinician, smear)
+    predictor.error = PredictorError("connection refused", permanent=False)
+    pauses = []
+    for attempt in range(1, ATTEMPTS_ALLOWED):
+        asked = timezone.now()
+        result = run_field(diagnosis)
+        assert (result.status, result.attempts) == (Status.RECEIVED, attempt)
+        assert result.lease_until is None
+        assert result.next_attempt_at is not None
+        pauses.append((result.next_attempt_at - asked).total_seconds())
+        assert run_field(diagnosis).attempts == attempt, "not before its time"
+        make_due(diagnosis)
+    assert pauses == pytest.approx([5, 10, 20, 40, 80, 160, 300], abs=2)
+    result = run_field(diagnosis)
+    assert (result.status, result.failure) == (Status.FAILED, "model_unavailable")
+    assert (result.outcome, result.next_attempt_at) == (None, None)
+    assert predictor.calls == ATTEMPTS_ALLOWED
+    assert actions_of(diagnosis) == ["diagnosis.received", "diagnosis.failed"]
+
+
+def test_a_model_that_comes_back_finishes_what_waited(
+    clinician: User, smear: bytes, predictor: FakePredictor
+) -> None:
+    diagnosis = create_field(clinician, smear)
+    predictor.error = PredictorError("connection refused", permanent=False)
+    run_field(diagnosis)
+    predictor.error = None
+    make_due(diagnosis)
+    assert run_field(diagnosis).status == Status.SCREENED
+
+
+def test_a_permanent_error_is_not_tried_again(
+    clinician: User, smear: bytes, predictor: FakePredictor
+) -> None:
+    predictor.error = PredictorError("wrong shape", permanent=True)
+    result = run_field(create_field(clinician, smear))
+    assert (result.status, result.failure, result.attempts) == (
+        Status.FAILED,
+        "model_unavailable",
+        1,
+    )
+
+
+def test_without_a_live_version_the_field_waits(
+    clinician: User, smear: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_live() -> None:
+        raise ContractError("no version is live")
+
+    monkeypatch.setattr(services, "stable_predictor", none_live)
+    result = run_field(create_field(clinician, smear))
+    assert result.status == Status.RECEIVED
+    assert result.next_attempt_at is not None
+
+
+def test_a_file_that_cannot_be_read_is_tried_again_then_given_up(
+    clinician: User, smear: bytes, predictor: FakePredictor
+) -> None:
+    diagnosis = create_field(clinician, smear)
+    media_path(diagnosis.image_name).unlink()
+    assert run_field(diagnosis).status == Status.RECEIVED
+    Diagnosis.objects.filter(pk=diagnosis.pk).update(attempts=ATTEMPTS_ALLOWED - 1)
+    make_due(diagnosis)
+    result = run_field(diagnosis)
+    assert (result.status, result.failure) == (Status.FAILED, "image_file_unreadable")
+
+
+def test_a_damaged_file_is_given_up_at_once(
+    clinician: User, smear: bytes, predictor: FakePredictor
+) -> None:
+    diagnosis = create_field(clinician, smear)
+    media_path(diagnosis.image_name).write_bytes(smear[:2000])
+    result = run_field(diagnosis)
+    assert (result.status, result.failure) == (Status.FAILED, "damaged_image")
+
+
+def test_a_fault_of_ours_is_logged_in_full_and_leaves_no_lease(
+    clinician: User, smear: bytes, predictor: FakePredictor, caplog: pytest.LogCaptureFixture
+) -> None:
+    predictor.error = ZeroDivisionError("secret detail")
+    result = run_field(create_field(clinician, smear))
+    assert (result.status, result.lease_until, result.failure) == (Status.RECEIVED, None, "")
+    assert "ZeroDivisionError" in caplog.text
+    predictor.error = PredictorError("away", permanent=False)
+    caplog.clear()
+    run_field(create_field(clinician, smear_jpeg(2)))
+    assert "Traceback" not in caplog.text
+
+
+def test_a_field_that_kills_every_process_is_given_up(
+    clinician: User, smear: bytes, predictor: FakePredictor
+) -> None:
+    """Nobody lived to say so: the lease ran out each time."""
+    diagnosis = create_field(clinician, smear)
+    for _ in range(ATTEMPTS_ALLOWED):
+        assert services.diagnosis_lease(diagnosis_id=diagnosis.pk)
+        make_due(diagnosis)
+    result = run_field(diagnosis)
+    assert (result.status, result.failure) == (Status.FAILED, "gave_up")
+    assert predictor.calls == 0
+
+
+def test_an_administrator_has_a_failed_field_tried_again(
+    clinician: User, administrator: User, smear: bytes, predictor: FakePredictor
+) -> None:
+    predictor.error = PredictorError("wrong shape", permanent=True)
+    diagnosis = run_field(create_field(clinician, smear))
+    assert services.diagnosis_retry(actor=administrator, diagnosis=diagnosis)
+    diagnosis.refresh_from_db()
+    assert (diagnosis.status, diagnosis.failure, diagnosis.completed_at) == ("received", "", None)
+    assert AuditEvent.objects.first().actor == administrator  # type: ignore[union-attr]
+    predictor.error = PredictorError("away", permanent=False)
+    asked = timezone.now()
+    result = run_field(diagnosis)
+    assert result.status == Status.RECEIVED
+    assert (result.next_attempt_at - asked).total_seconds() == pytest.approx(5, abs=2)
+    predictor.error = None
+    make_due(diagnosis)
+    assert run_field(diagnosis).status == Status.SCREENED
+    assert actions_of(diagnosis) == [
+        "diagnosis.received",
+        "diagnosis.failed",
+        "diagnosis.received",
+        "diagnosis.screened",
+    ]

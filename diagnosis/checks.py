@@ -1,8 +1,6 @@
 """System checks: what an operator should know before the first request."""
 
-import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
@@ -11,19 +9,18 @@ from django.db import connections
 
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import ModelContract
+from diagnosis.media import media_is_writable
 from diagnosis.predictors.store import read_live, version_dir
 
 
 @register()
 def media_root_writable(**kwargs: Any) -> list[CheckMessage]:
     """``diagnosis.E001``: uploads could not be kept."""
-    root = Path(settings.MEDIA_ROOT)
-    nearest = next(folder for folder in (root, *root.parents) if folder.exists())
-    if nearest.is_dir() and os.access(nearest, os.W_OK):
+    if media_is_writable():
         return []
     return [
         Error(
-            f"MEDIA_ROOT ({root}) cannot be written.",
+            f"MEDIA_ROOT ({settings.MEDIA_ROOT}) cannot be written.",
             hint="Set MEDIA_ROOT to a folder that this user may write.",
             id="diagnosis.E001",
         )

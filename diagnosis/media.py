@@ -19,6 +19,13 @@ def media_path(name: str) -> Path:
     return Path(settings.MEDIA_ROOT) / name
 
 
+def media_is_writable() -> bool:
+    """Whether ``MEDIA_ROOT``, or the folder it will be made in, is one this user may write."""
+    root = media_path("")
+    nearest = next(folder for folder in (root, *root.parents) if folder.exists())
+    return nearest.is_dir() and os.access(nearest, os.W_OK)
+
+
 def media_write(image: StoredImage) -> tuple[str, str]:
     """Keep an image; gives its name and sha256.
 

@@ -1,11 +1,11 @@
 """Whether the process lives, and whether it can do its work."""
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.files.storage import default_storage
 from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 
 from diagnosis.errors import ContractError
+from diagnosis.media import media_is_writable
 from diagnosis.predictor import stable_predictor
 
 
@@ -35,13 +35,7 @@ def _database() -> str:
 
 
 def _storage() -> str:
-    try:
-        default_storage.listdir("")
-    except FileNotFoundError:  # nothing was ever uploaded
-        return "ok"
-    except OSError:
-        return "unreachable"
-    return "ok"
+    return "ok" if media_is_writable() else "not writable"
 
 
 def _model() -> str:

@@ -64,15 +64,10 @@ def _problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
 
 
 class _RecordView(generics.GenericAPIView[Diagnosis]):
-    """A view of diagnoses: Django's permissions on them, nothing kept by caches."""
+    """A view of diagnoses: Django's permissions on them."""
 
     queryset = Diagnosis.objects.select_related("specimen")
     serializer_class = DiagnosisSerializer
-
-    @property
-    def default_response_headers(self) -> dict[str, str]:
-        """DRF's, and no copy of a patient's data outside this server."""
-        return {**super().default_response_headers, "Cache-Control": "private, no-store"}
 
 
 class DiagnoseView(_RecordView):

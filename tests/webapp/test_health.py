@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,18 @@ def test_without_storage_it_is_not_ready(
     settings.MEDIA_ROOT = tmp_path / "file"
     response = client.get(READY)
     assert response.status_code == 503
-    assert response.json()["storage"] == "unreachable"
+    assert response.json()["storage"] == "not writable"
+
+
+@pytest.mark.django_db
+def test_a_folder_that_only_can_be_read_is_no_storage(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Asked of the system by name: root, who runs the tests in CI, may write everywhere."""
+    monkeypatch.setattr("diagnosis.media.os.access", lambda path, mode: mode != os.W_OK)
+    response = client.get(READY)
+    assert response.status_code == 503
+    assert response.json()["storage"] == "not writable"
 
 
 @pytest.mark.django_db

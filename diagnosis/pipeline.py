@@ -5,6 +5,7 @@ offline figure measures the path that serves users.
 """
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
@@ -14,6 +15,25 @@ from diagnosis.imaging.preprocess import preprocess
 from diagnosis.imaging.validate import ValidationReport, validate
 from diagnosis.predictors.base import Prediction, Predictor
 from diagnosis.state import Headline
+
+
+class Bounds(Protocol):
+    """What turns a prediction into a headline; a ``ModelContract`` has it.
+
+    Attributes:
+        labels: class names in output order.
+        ood_max: largest ``ood_score`` of a field the model may judge.
+        suspicious_min, not_suspicious_max: bounds on m = 1 − P(Benign), each in [0, 1].
+    """
+
+    @property
+    def labels(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def ood_max(self) -> float: ...  # noqa: D102
+    @property
+    def suspicious_min(self) -> float: ...  # noqa: D102
+    @property
+    def not_suspicious_max(self) -> float: ...  # noqa: D102
 
 
 @dataclass(frozen=True)
@@ -60,13 +80,13 @@ def screen(data: bytes, contract: ModelContract, predictor: Predictor) -> Outcom
     return Outcome(decide(prediction, contract), validation, prediction, predicted_class)
 
 
-def decide(prediction: Prediction, contract: ModelContract) -> Headline:
+def decide(prediction: Prediction, bounds: Bounds) -> Headline:
     """Headline of an accepted field, from m = 1 − P(Benign) and the out-of-domain score."""
-    malignant = 1 - prediction.probabilities[contract.labels.index(BENIGN)]
-    if prediction.ood_score > contract.ood_max:
+    malignant = 1 - prediction.probabilities[bounds.labels.index(BENIGN)]
+    if prediction.ood_score > bounds.ood_max:
         return Headline.INDETERMINATE
-    if malignant >= contract.suspicious_min:
+    if malignant >= bounds.suspicious_min:
         return Headline.SUSPICIOUS
-    if malignant <= contract.not_suspicious_max:
+    if malignant <= bounds.not_suspicious_max:
         return Headline.NOT_SUSPICIOUS
     return Headline.INDETERMINATE

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from diagnosis.imaging.preprocess import cover
 from export.config import COVERED, INPUT_HEIGHT, INPUT_WIDTH
 
+REACH = 0.3  # of the window's side, from its centre to the cell it was chosen for
+
 # Optical density of haematoxylin, eosin and DAB per RGB channel (Ruifrok and Johnston 2001). The
 # stain here is another one; the axes only serve to vary stains separately instead of channels.
 STAINS = np.array([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11], [0.27, 0.57, 0.78]])
@@ -41,17 +43,61 @@ def fill_corner(canonical: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return filled
 
 
-def augment(filled: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
+def augment(
+    filled: NDArray[np.uint8], rng: np.random.Generator, colour: float = 1.0
+) -> NDArray[np.uint8]:
     """One random variation, covered exactly as serving covers.
 
     Args:
         filled: uint8 [224, 224, 3] from ``fill_corner``.
         rng: from ``generator``.
+        colour: how far colours go of what ``_colour`` does, in [0, 1].
 
     Returns:
         uint8 [224, 224, 3].
     """
-    return cover(_degrade(_colour(_geometry(filled, rng), rng), rng), COVERED)
+    centre = np.array([(INPUT_WIDTH - 1) / 2, (INPUT_HEIGHT - 1) / 2])
+    shift = rng.uniform(-0.08, 0.08, 2) * (INPUT_WIDTH, INPUT_HEIGHT)
+    matrix = _affine(_linear(rng), centre - shift, INPUT_WIDTH)
+    moved = _warp(filled, matrix, INPUT_WIDTH, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101)
+    return cover(_degrade(_tint(moved, rng, colour), rng), COVERED)
+
+
+def augment_cells(
+    filled: NDArray[np.uint8],
+    cells: NDArray[np.uint8],
+    side: int,
+    rng: np.random.Generator,
+    colour: float = 1.0,
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """One random variation of a window with at least one cell in it, and where its cells are.
+
+    A network that sees cells alone learns as much from a window as from the whole field, in a
+    fraction of the time.
+
+    Args:
+        filled: uint8 [224, 224, 3] from ``fill_corner``.
+        cells: its ``visible_cells``, uint8 [224, 224].
+        side: of the window in pixels.
+        rng: from ``generator``.
+        colour: as for ``augment``.
+
+    Returns:
+        uint8 [side, side, 3] and its cells, uint8 [side, side] of 0 and 1.
+    """
+    linear = _linear(rng)
+    rows, columns = np.nonzero(cells)
+    centre = np.array([INPUT_WIDTH / 2, INPUT_HEIGHT / 2])
+    if len(rows) and side < INPUT_WIDTH:
+        chosen = rng.integers(len(rows))
+        centre = np.array([columns[chosen], rows[chosen]]) + rng.uniform(-REACH, REACH, 2) * side
+        # Not further out than that a tenth of the window lies beside the field.
+        reach = 0.4 * side / np.sqrt(abs(np.linalg.det(linear)))
+        centre = np.clip(centre, reach, np.maximum(reach, INPUT_WIDTH - reach))
+    matrix = _affine(linear, centre, side)
+    moved = _warp(filled, matrix, side, cv2.INTER_LINEAR, cv2.BORDER_REFLECT_101)
+    seen = _warp(cells, matrix, side, cv2.INTER_NEAREST, cv2.BORDER_CONSTANT)
+    return _degrade(_tint(moved, rng, colour), rng), seen
 
 
 def patch(
@@ -70,8 +116,8 @@ def patch(
     return mixed
 
 
-def _geometry(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Flips, rotation by up to 25°, scaling by up to 1.25 and a little stretch and shift.
+def _linear(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Flips, rotation by up to 25°, scaling by up to 1.25 and a little stretch, as a 2×2 matrix.
 
     Larger rotations would turn the squash from 4:3 to square, which never turns in reality.
     """
@@ -80,14 +126,34 @@ def _geometry(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     stretch = np.exp(rng.uniform(-0.08, 0.08))
     flip = rng.choice((-1.0, 1.0), 2)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    linear = turn @ np.diag(flip * scale * (stretch, 1 / stretch))
-    centre = np.array([(INPUT_WIDTH - 1) / 2, (INPUT_HEIGHT - 1) / 2])
-    shift = rng.uniform(-0.08, 0.08, 2) * (INPUT_WIDTH, INPUT_HEIGHT)
-    matrix = np.column_stack([linear, centre + shift - linear @ centre])
+    return np.asarray(turn @ np.diag(flip * scale * (stretch, 1 / stretch)))
+
+
+def _affine(
+    linear: NDArray[np.float64], centre: NDArray[np.float64], side: int
+) -> NDArray[np.float64]:
+    """The 2×3 matrix that puts ``centre`` of the field into the middle of a window."""
+    return np.column_stack([linear, np.full(2, (side - 1) / 2) - linear @ centre])
+
+
+def _warp(
+    pixels: NDArray[np.uint8],
+    matrix: NDArray[np.float64],
+    side: int,
+    interpolation: int,
+    border: int,
+) -> NDArray[np.uint8]:
     return cv2.warpAffine(  # type: ignore[return-value]
-        rgb, matrix, (INPUT_WIDTH, INPUT_HEIGHT), flags=cv2.INTER_LINEAR,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )  # fmt: skip
+        pixels, matrix, (side, side), flags=interpolation, borderMode=border
+    )
+
+
+def _tint(rgb: NDArray[np.uint8], rng: np.random.Generator, share: float) -> NDArray[np.uint8]:
+    """``_colour``, mixed with the colours as they are."""
+    varied = _colour(rgb, rng)
+    if share == 1:
+        return varied
+    return cv2.addWeighted(varied, share, rgb, 1 - share, 0)  # type: ignore[return-value]
 
 
 def _colour(rgb: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:

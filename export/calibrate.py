@@ -1,7 +1,7 @@
 """Temperature, out-of-domain score and decision bounds of a trained network.
 
 Features come from the train split, everything that is chosen from the calibration split. It
-holds 14 groups, 2 of them Benign: enough to place a number, too few to promise anything by it.
+holds 14 groups, 2 of them Benign: enough to place a number, too few to promise much by it.
 """
 
 from dataclasses import dataclass
@@ -11,13 +11,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from diagnosis.imaging.contract import BENIGN, LABELS
-from export.architectures import LOGITS
+from diagnosis.pipeline import decide
+from diagnosis.predictors.base import Prediction
+from export.architectures import LOGITS, POOLED
+from export.config import CONFIDENT
 from export.train import normalise
 
 SHRINKAGE = 0.01
-OOD_PERCENTILE = 97.0
+OOD_PERCENTILE = 99.0
 SUSPICIOUS_MIN = 0.5
-NOT_SUSPICIOUS_CEILING = 0.10
+NOT_SUSPICIOUS_CEILING = 0.25
+# The score of a field in which the network found nothing at all to judge.
+NOTHING_SEEN = 1000.0
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What turns logits and an ``ood_score`` into a headline; a ``pipeline.Bounds``.
+
+    Attributes:
+        temperature: divides the logits before the softmax.
+        ood_max: largest ``ood_score`` of a field that may get a confident verdict.
+        suspicious_min, not_suspicious_max: bounds on m = 1 − P(Benign).
+        malignant_groups: how many groups the bounds were set on.
+    """
+
+    temperature: float
+    ood_max: float
+    suspicious_min: float
+    not_suspicious_max: float
+    malignant_groups: int
+    labels: tuple[str, ...] = LABELS
+
+    @property
+    def group_risk(self) -> float:
+        """Bound on the probability that a new malignant group has a field called not suspicious.
+
+        See ``fit_not_suspicious_max``.
+        """
+        return 1 / (self.malignant_groups + 1)
+
+    def probabilities(self, logits: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Calibrated probabilities float64 [N, classes]."""
+        return softmax(logits / self.temperature)
+
+    def confident(
+        self, logits: NDArray[np.floating], scores: NDArray[np.floating]
+    ) -> NDArray[np.bool_]:
+        """Which of N fields get a confident verdict, by the rule that serves users."""
+        answers = zip(self.probabilities(logits), scores, strict=True)
+        headlines = [decide(Prediction(tuple(p), float(score)), self) for p, score in answers]
+        return np.array([headline in CONFIDENT for headline in headlines], bool)
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,19 +69,14 @@ class Calibration:
     """What turns logits and pooled features into the published answers.
 
     Attributes:
-        temperature: divides the logits before the softmax.
         whitening: float32 [D, D]; a feature vector times it has unit covariance inside a class.
         class_means: float32 [classes, D], of whitened features.
-        ood_max: largest ``ood_score`` of a field that may get a confident verdict.
-        suspicious_min, not_suspicious_max: bounds on m = 1 − P(Benign).
+        decision: temperature and bounds.
     """
 
-    temperature: float
     whitening: NDArray[np.float32]
     class_means: NDArray[np.float32]
-    ood_max: float
-    suspicious_min: float
-    not_suspicious_max: float
+    decision: Decision
 
 
 def calibrate(
@@ -46,21 +85,40 @@ def calibrate(
     train_labels: NDArray[np.int64],
     calibration_images: NDArray[np.uint8],
     calibration_labels: NDArray[np.int64],
+    calibration_groups: list[str],
 ) -> Calibration:
     """Fit everything for ``model`` on canonical images, uint8 [N, 224, 224, 3]."""
     train_features, _ = features_and_logits(model, train_images)
     features, logits = features_and_logits(model, calibration_images)
     whitening, class_means = fit_domain(train_features, train_labels)
-    temperature = fit_temperature(logits, calibration_labels)
+    scores = ood_scores(features, whitening, class_means)
+    decision = fit_decision(logits, scores, calibration_labels, calibration_groups)
+    return Calibration(whitening, class_means, decision)
+
+
+def fit_decision(
+    logits: NDArray[np.float32],
+    scores: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    groups: list[str],
+) -> Decision:
+    """Temperature and bounds from N fields that gave no gradient.
+
+    Args:
+        logits: float32 [N, classes].
+        scores: float32 [N], of ``ood_scores``.
+        labels: int64 [N].
+        groups: pseudo-patient of each field.
+    """
+    temperature = fit_temperature(logits, labels)
+    malignant = labels != LABELS.index(BENIGN)
     malignancy = 1 - softmax(logits / temperature)[:, LABELS.index(BENIGN)]
-    malignant = calibration_labels != LABELS.index(BENIGN)
-    return Calibration(
+    return Decision(
         temperature=temperature,
-        whitening=whitening,
-        class_means=class_means,
-        ood_max=float(np.percentile(ood_scores(features, whitening, class_means), OOD_PERCENTILE)),
+        ood_max=float(np.percentile(scores, OOD_PERCENTILE)),
         suspicious_min=SUSPICIOUS_MIN,
         not_suspicious_max=fit_not_suspicious_max(malignancy[malignant]),
+        malignant_groups=len(set(np.asarray(groups)[malignant])),
     )
 
 
@@ -68,7 +126,7 @@ def features_and_logits(
     model: keras.Model, images: NDArray[np.uint8]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Pooled features float32 [N, D] and logits float32 [N, classes], in inference mode."""
-    both = keras.Model(model.inputs, [model.get_layer(name).output for name in ("pooled", LOGITS)])
+    both = keras.Model(model.inputs, [model.get_layer(name).output for name in (POOLED, LOGITS)])
     starts = range(0, len(images), 64)
     parts = [both.predict_on_batch(normalise(images[i : i + 64])) for i in starts]
     pooled, logits = zip(*parts, strict=True)
@@ -99,9 +157,13 @@ def ood_scores(
     whitening: NDArray[np.float32],
     class_means: NDArray[np.float32],
 ) -> NDArray[np.float32]:
-    """Mahalanobis distance to the nearest class over √D, float32 [N]: about 1 inside a class."""
+    """Mahalanobis distance to the nearest class over √D, float32 [N]: about 1 inside a class.
+
+    ``NOTHING_SEEN`` where all features are 0: a network that sees cells alone, and no cell.
+    """
     offset = (features @ whitening)[:, np.newaxis] - class_means
-    return np.sqrt((offset**2).mean(axis=2).min(axis=1))
+    distance = np.sqrt((offset**2).mean(axis=2).min(axis=1))
+    return np.where((features == 0).all(axis=1), np.float32(NOTHING_SEEN), distance)
 
 
 def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> float:
@@ -120,11 +182,18 @@ def fit_temperature(logits: NDArray[np.float32], labels: NDArray[np.int64]) -> f
 
 
 def fit_not_suspicious_max(malignancy: NDArray[np.floating]) -> float:
-    """Half the smallest m of a malignant calibration field, and 0.10 at most.
+    """The largest bound below every malignant field's m, and 0.25 at most.
 
-    So no malignant calibration field is called not suspicious, with a factor of two to spare.
+    The bound this can carry: with the malignant fields from n exchangeable groups, a new malignant
+    group has its smallest m at or below the smallest of these n with probability 1/(n+1) at
+    most (split conformal prediction with the group as the unit; Vovk et al. 2005, Angelopoulos
+    and Bates 2021). Nothing smaller can be promised with n groups, whatever the fields.
+
+    Args:
+        malignancy: m = 1 − P(Benign) of every malignant field.
     """
-    return min(NOT_SUSPICIOUS_CEILING, float(malignancy.min()) / 2)
+    smallest = np.nextafter(malignancy.min(), 0, dtype=np.float64)
+    return min(NOT_SUSPICIOUS_CEILING, float(smallest))
 
 
 def softmax(logits: NDArray[np.floating]) -> NDArray[np.float64]:

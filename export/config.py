@@ -40,8 +40,11 @@ def data_dir() -> Path:
 
 
 def runs_dir() -> Path:
-    """Where training runs are kept; git ignores it."""
-    return ROOT / "runs"
+    """Where training runs are kept: environment variable ``RUNS_DIR``, else ``runs``.
+
+    Git ignores it. Elsewhere it outlives this checkout.
+    """
+    return Path(os.environ.get("RUNS_DIR") or ROOT / "runs")
 
 
 def model_store() -> Path:

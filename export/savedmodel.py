@@ -15,13 +15,15 @@ from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 from tensorflow_serving.apis import model_pb2, predict_pb2, prediction_log_pb2
 
-from export.architectures import FEATURES, LOGITS
-from export.calibrate import Calibration
+from export.architectures import ATTENTION, FEATURES, LOGITS, POOLED
+from export.calibrate import NOTHING_SEEN, Calibration
 from export.config import INPUT_HEIGHT, INPUT_WIDTH
 from export.train import normalise
 
 SIGNATURES = ("serving_default", "serving_bytes", "explain")
 LITERT_SIGNATURES = ("serving_default", "explain")  # decode_raw on strings has no LiteRT op
+MAP_SIDE = 7  # places of an activation map on each side
+FAINT = 1e-6
 Answer = dict[str, NDArray[np.float32]]
 
 
@@ -30,14 +32,17 @@ class Graph:
 
     def __init__(self, model: keras.Model, calibration: Calibration) -> None:
         """Join ``model`` (logits) and ``calibration`` (everything after them)."""
-        layers = (FEATURES, "pooled", LOGITS)
-        self.model = keras.Model(model.inputs, [model.get_layer(name).output for name in layers])
+        names = [FEATURES, POOLED, LOGITS]
+        self._attends = any(layer.name == ATTENTION for layer in model.layers)
+        if self._attends:
+            names.append(ATTENTION)
+        self.model = keras.Model(model.inputs, [model.get_layer(name).output for name in names])
         self._calibration = calibration
         self._kernel = np.asarray(model.get_layer(LOGITS).kernel)
 
     def serving_default(self, image: Any) -> dict[str, Any]:
         """Float32 [N, 224, 224, 3] in [−1, 1] → ``probabilities`` and ``ood_score``."""
-        _, pooled, logits = self.model(image, training=False)
+        _, pooled, logits, *_ = self.model(image, training=False)
         return self._scores(pooled, logits)
 
     def serving_bytes(self, image_bytes: Any) -> dict[str, Any]:
@@ -50,22 +55,32 @@ class Graph:
         """The same and ``activation``, float32 [N, 7, 7] in [0, 1].
 
         Class activation map of the predicted class (Zhou et al. 2016): the feature maps
-        weighted by the dense layer's column, negative evidence left out, stretched to [0, 1].
+        weighted by the dense layer's column and by how much each place counts, negative
+        evidence left out, averaged down to 7 × 7 where there are more places, stretched to
+        [0, 1].
         """
-        features, pooled, logits = self.model(image, training=False)
+        features, pooled, logits, *attention = self.model(image, training=False)
         weights = tf.gather(tf.constant(self._kernel.T), tf.argmax(logits, axis=1))
         evidence = tf.nn.relu(tf.reduce_sum(features * weights[:, None, None, :], axis=3))
+        if self._attends:
+            evidence *= attention[0][..., 0]
+        step = evidence.shape[1] // MAP_SIDE
+        evidence = tf.nn.avg_pool2d(evidence[..., None], step, step, "VALID")[..., 0]
         low = tf.reduce_min(evidence, axis=[1, 2], keepdims=True)
         span = tf.reduce_max(evidence, axis=[1, 2], keepdims=True) - low
-        return self._scores(pooled, logits) | {"activation": (evidence - low) / (span + 1e-6)}
+        # Where there is no evidence at all, 0 everywhere instead of amplified rounding.
+        activation = tf.where(span > FAINT, (evidence - low) / tf.maximum(span, FAINT), 0.0)
+        return self._scores(pooled, logits) | {"activation": activation}
 
     def _scores(self, pooled: Any, logits: Any) -> dict[str, Any]:
         chosen = self._calibration
         offset = tf.matmul(pooled, tf.constant(chosen.whitening))[:, None, :] - chosen.class_means
         distance = tf.reduce_min(tf.reduce_mean(tf.square(offset), axis=2), axis=1)
+        nothing = tf.reduce_all(tf.equal(pooled, 0.0), axis=1)
+        temperature = np.float32(chosen.decision.temperature)
         return {
-            "probabilities": tf.nn.softmax(logits / np.float32(chosen.temperature)),
-            "ood_score": tf.sqrt(distance),
+            "probabilities": tf.nn.softmax(logits / temperature),
+            "ood_score": tf.where(nothing, NOTHING_SEEN, tf.sqrt(distance)),
         }
 
     def answers(self, images: NDArray[np.uint8]) -> Answer:

@@ -5,11 +5,12 @@ A run folder holds
     config.json       what was asked for, with the data digest and the git revision
     checkpoint.weights.h5  raw weights, optimizer and its averages after the last whole epoch
     history.csv       one row an epoch
-    model.keras       the finished network, with averaged weights; its presence ends the run
+    model.weights.h5  the finished network's averaged weights; its presence ends the run
 """
 
 import csv
 import dataclasses
+import hashlib
 import json
 import os
 import subprocess
@@ -26,8 +27,9 @@ from numpy.typing import NDArray
 
 from diagnosis.imaging.preprocess import cover
 from export import architectures
-from export.augment import augment, fill_corner, generator, patch
-from export.config import CLASS_LABELS, COVERED, ROOT
+from export.augment import augment, augment_cells, fill_corner, generator, patch
+from export.cells import hide_background, visible_cells
+from export.config import CLASS_LABELS, COVERED, INPUT_WIDTH, ROOT
 from export.dataset import Field, data_digest, labels_of, load_canonical
 from export.errors import RunError
 
@@ -35,7 +37,7 @@ Report = Callable[[str], None]
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
 CHECKPOINT = "checkpoint.weights.h5"
-MODEL = "model.keras"
+MODEL = "model.weights.h5"
 HISTORY = "history.csv"
 CONFIG = "config.json"
 
@@ -48,8 +50,15 @@ class TrainConfig:
         learning_rate: peak; reached after ``warmup_epochs``, then a half cosine down to 0
             (Loshchilov and Hutter 2017).
         weight_decay: decoupled (AdamW), on convolution and dense kernels only.
-        patch_share: how many fields get a rectangle of another field of their class.
+        patch_share: how many fields get a rectangle of another field of their class; networks
+            that see cells alone get none.
         ema_momentum: per step, for the averaged weights that are evaluated and published.
+        colour: how far colours are varied, in [0, 1].
+        window: side in pixels of what a network that sees cells alone learns from at a time;
+            the others always learn from whole fields.
+        precision: Keras's dtype policy while learning. ``mixed_bfloat16`` is faster where the
+            processor multiplies bfloat16; weights are float32 in any case.
+        weights: sha256 of the local file of ImageNet weights begun from; empty for random ones.
     """
 
     architecture: str = "custom_cnn"
@@ -62,6 +71,25 @@ class TrainConfig:
     label_smoothing: float = 0.05
     ema_momentum: float = 0.99
     patch_share: float = 0.3
+    colour: float = 1.0
+    window: int = INPUT_WIDTH
+    precision: str = "float32"
+    weights: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Fields:
+    """Training fields in memory.
+
+    Attributes:
+        images: uint8 [N, 224, 224, 3] from ``fill_corner``.
+        cells: uint8 [N, 224, 224] from ``visible_cells``; ``None`` where the network sees all.
+        labels: int64 [N].
+    """
+
+    images: NDArray[np.uint8]
+    cells: NDArray[np.uint8] | None
+    labels: NDArray[np.int64]
 
 
 def train(
@@ -70,6 +98,7 @@ def train(
     held_out: Sequence[Field],
     run: Path,
     report: Report,
+    weights: Path | None = None,
 ) -> keras.Model:
     """Train a network, or finish the training that ``run`` holds.
 
@@ -78,6 +107,7 @@ def train(
         held_out: fields measured after every epoch, for the learning curve alone; no epoch is
             chosen by them, the last one always counts.
         report: is told about progress, one line an epoch.
+        weights: a local file of ImageNet weights to begin with.
 
     Returns:
         The finished network, averaged weights in place.
@@ -85,41 +115,49 @@ def train(
     Raises:
         RunError: ``run`` was begun with another configuration or other data.
     """
+    if weights is not None:
+        config = dataclasses.replace(config, weights=file_digest(weights))
     _begin(config, training, run)
     if (run / MODEL).exists():
         report(f"{run} is finished")
         return load_run(run)
-    keras.utils.set_random_seed(config.seed)
     cv2.setNumThreads(1)  # the network's own threads need the cores
     steps = len(training) // config.batch_size
-    model = _resume_or_build(config, steps, run)
-    done = int(model.optimizer.iterations) // steps
-    images = np.stack([fill_corner(image) for image in load_canonical([f.path for f in training])])
-    labels = labels_of(training)
+    if steps == 0:
+        raise RunError(f"{len(training)} fields do not fill one batch of {config.batch_size}.")
+    model = architectures.build(config.architecture, config.seed)
+    learner = _resume_or_build(config, steps, run, weights)
+    done = int(learner.optimizer.iterations) // steps
+    fields = _load_fields(training, architectures.hides_background(model))
     held_images, held_labels = covered_images(held_out), labels_of(held_out)
-    history = _read_history(run)[:done]
-    report(f"{run}: {len(training)} fields, {model.count_params():,} parameters, from epoch {done}")
+    history = read_history(run)[:done] if done else []
+    begun_with = "ImageNet weights" if config.weights else "random weights"
+    report(
+        f"{run}: {config.architecture} of {model.count_params():,} parameters from {begun_with}, "
+        f"{len(training)} fields, {done} of {config.epochs} epochs done"
+    )
 
     began = time.monotonic()
     for epoch in range(done, config.epochs):
         started = time.monotonic()
-        figures = _train_epoch(model, config, epoch, images, labels)
-        figures |= _evaluate_averaged(model, held_images, held_labels)
-        figures |= {"epoch": float(epoch + 1), "seconds": round(time.monotonic() - started, 1)}
+        figures = _train_epoch(learner, config, epoch, fields)
+        seconds = time.monotonic() - started
+        model.set_weights(_averaged_weights(learner))
+        figures |= _evaluate(model, held_images, held_labels)
+        figures |= {"epoch": float(epoch + 1), "seconds": round(seconds, 1)}
         history.append(figures)
-        _replace(run / CHECKPOINT, model.save_weights)
+        _replace(run / CHECKPOINT, learner.save_weights)
         _write_history(run, history)
         left = (time.monotonic() - began) / (epoch + 1 - done) * (config.epochs - epoch - 1)
         report(_progress(figures, config.epochs, left))
 
-    model.optimizer.finalize_variable_values(model.trainable_variables)
-    finished = keras.Model(model.input, model.output, name=model.name)
-    settle_statistics(finished, covered_images(training), config.seed)
+    model.set_weights(_averaged_weights(learner))
+    settle_statistics(model, covered_images(training), config.seed)
     _finish(run)
-    _replace(run / MODEL, finished.save)
-    accuracy = np.mean(predict_logits(finished, held_images).argmax(axis=1) == held_labels)
+    _replace(run / MODEL, model.save_weights)
+    accuracy = np.mean(predict_logits(model, held_images).argmax(axis=1) == held_labels)
     report(f"finished: held-out accuracy {accuracy:.4f} of {len(held_labels)} fields")
-    return finished
+    return model
 
 
 def load_run(run: Path) -> keras.Model:
@@ -130,7 +168,24 @@ def load_run(run: Path) -> keras.Model:
     """
     if not (run / MODEL).exists():
         raise RunError(f"{run} holds no finished model; run `python -m export train` to its end.")
-    return keras.models.load_model(run / MODEL, compile=False)
+    config = run_config(run)
+    model = architectures.build(config.architecture, config.seed)
+    model.load_weights(run / MODEL)
+    return model
+
+
+def run_config(run: Path) -> TrainConfig:
+    """The configuration that a run was begun with.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    try:
+        document = json.loads((run / CONFIG).read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run} is no run folder ({error}); see `train --run`.") from error
+    names = {field.name for field in dataclasses.fields(TrainConfig)}
+    return TrainConfig(**{key: value for key, value in document.items() if key in names})
 
 
 def covered_images(fields: Sequence[Field]) -> NDArray[np.uint8]:
@@ -181,20 +236,22 @@ def settle_statistics(model: keras.Model, images: NDArray[np.uint8], seed: int) 
         layer.momentum = momentum
 
 
+def _load_fields(training: Sequence[Field], cells_alone: bool) -> _Fields:
+    images = np.stack([fill_corner(image) for image in load_canonical([f.path for f in training])])
+    cells = np.stack([visible_cells(image) for image in images]) if cells_alone else None
+    return _Fields(images, cells, labels_of(training))
+
+
 def _train_epoch(
-    model: keras.Model,
-    config: TrainConfig,
-    epoch: int,
-    images: NDArray[np.uint8],
-    labels: NDArray[np.int64],
+    learner: keras.Model, config: TrainConfig, epoch: int, fields: _Fields
 ) -> dict[str, float]:
     """One pass in an order drawn from (seed, epoch); the incomplete last batch is left out."""
-    rate = float(model.optimizer.learning_rate)
+    rate = float(learner.optimizer.learning_rate)
     # The seed state is not in a checkpoint; set from the epoch, a resumed run drops the same.
-    model.get_layer("dropout").seed_generator.state.assign([config.seed, epoch << 16])
+    learner.get_layer("dropout").seed_generator.state.assign([config.seed, epoch << 16])
     logs = [
-        model.train_on_batch(x, y, sample_weight=weight, return_dict=True)
-        for x, y, weight in _batches(config, epoch, images, labels)
+        learner.train_on_batch(x, y, sample_weight=weight, return_dict=True)
+        for x, y, weight in _batches(config, epoch, fields)
     ]
     return {
         "learning_rate": rate,
@@ -203,47 +260,78 @@ def _train_epoch(
     }
 
 
-def _batches(
-    config: TrainConfig, epoch: int, images: NDArray[np.uint8], labels: NDArray[np.int64]
-) -> Iterator[Batch]:
+def _batches(config: TrainConfig, epoch: int, fields: _Fields) -> Iterator[Batch]:
     """Augmented batches; the next one is made by a thread while the network learns from this."""
-    size = config.batch_size
-    order = np.random.default_rng((config.seed, epoch)).permutation(len(images))
+    size, labels = config.batch_size, fields.labels
+    order = np.random.default_rng((config.seed, epoch)).permutation(len(labels))
     weights = class_weights(labels)
     targets = np.eye(len(CLASS_LABELS), dtype=np.float32)
-
-    of_class = [np.flatnonzero(labels == label) for label in range(len(targets))]
-
-    def vary(index: int) -> NDArray[np.uint8]:
-        rng = generator(config.seed, epoch, index)
-        varied = augment(images[index], rng)
-        if rng.random() < config.patch_share:
-            partner = rng.choice(of_class[labels[index]])
-            varied = patch(varied, augment(images[partner], rng), rng)
-        return varied
+    vary = (
+        _whole_fields(config, epoch, fields)
+        if fields.cells is None
+        else _windows(config, epoch, fields, fields.cells)
+    )
 
     def make(start: int) -> Batch:
         chosen = order[start : start + size]
         varied = np.stack([vary(int(index)) for index in chosen])
-        return normalise(varied), targets[labels[chosen]], weights[labels[chosen]]
+        return varied, targets[labels[chosen]], weights[labels[chosen]]
 
     with ThreadPoolExecutor(max_workers=1) as pool:
         ahead = pool.submit(make, 0)
-        for start in range(size, len(images) - size + 1, size):
+        for start in range(size, len(labels) - size + 1, size):
             batch = ahead.result()
             ahead = pool.submit(make, start)
             yield batch
         yield ahead.result()
 
 
-def _evaluate_averaged(
+def _whole_fields(
+    config: TrainConfig, epoch: int, fields: _Fields
+) -> Callable[[int], NDArray[np.float32]]:
+    """Varies the field of an index, now and then patched with another of its class."""
+    of_class = [np.flatnonzero(fields.labels == label) for label in range(len(CLASS_LABELS))]
+
+    def vary(index: int) -> NDArray[np.float32]:
+        rng = generator(config.seed, epoch, index)
+        varied = augment(fields.images[index], rng, config.colour)
+        if rng.random() < config.patch_share:
+            partner = rng.choice(of_class[fields.labels[index]])
+            varied = patch(varied, augment(fields.images[partner], rng, config.colour), rng)
+        return normalise(varied)
+
+    return vary
+
+
+def _windows(
+    config: TrainConfig, epoch: int, fields: _Fields, cells: NDArray[np.uint8]
+) -> Callable[[int], NDArray[np.float32]]:
+    """Varies a window of the field of an index and hides all but its cells."""
+
+    def vary(index: int) -> NDArray[np.float32]:
+        rng = generator(config.seed, epoch, index)
+        varied, seen = augment_cells(
+            fields.images[index], cells[index], config.window, rng, config.colour
+        )
+        return hide_background(normalise(varied), seen)
+
+    return vary
+
+
+def _averaged_weights(learner: keras.Model) -> list[NDArray[np.float32]]:
+    """All weights, averaged where they are trained; ``learner`` keeps the raw ones."""
+    raw = learner.get_weights()
+    learner.optimizer.finalize_variable_values(learner.trainable_variables)
+    averaged = learner.get_weights()
+    learner.set_weights(raw)
+    return averaged
+
+
+def _evaluate(
     model: keras.Model, images: NDArray[np.uint8], labels: NDArray[np.int64]
 ) -> dict[str, float]:
-    """Loss and accuracy of the averaged weights; the raw ones are put back afterwards."""
-    raw = model.get_weights()
-    model.optimizer.finalize_variable_values(model.trainable_variables)
+    """Loss and accuracy of ``model``."""
     logits = predict_logits(model, images).astype(np.float64)
-    model.set_weights(raw)
     largest = logits.max(axis=1, keepdims=True)
     normaliser = largest[:, 0] + np.log(np.exp(logits - largest).sum(axis=1))
     of_label = logits[np.arange(len(labels)), labels]
@@ -253,9 +341,13 @@ def _evaluate_averaged(
     }
 
 
-def _resume_or_build(config: TrainConfig, steps: int, run: Path) -> keras.Model:
-    """The compiled network, with the variables of the checkpoint where there is one."""
-    model = architectures.build(config.architecture, config.seed)
+def _resume_or_build(
+    config: TrainConfig, steps: int, run: Path, weights: Path | None
+) -> keras.Model:
+    """The compiled learner, with the variables of the checkpoint where there is one."""
+    learner = architectures.learner(
+        config.architecture, config.seed, config.window, config.precision, weights
+    )
     warmup = config.warmup_epochs * steps
     schedule = keras.optimizers.schedules.CosineDecay(
         initial_learning_rate=config.learning_rate / 100,
@@ -273,12 +365,12 @@ def _resume_or_build(config: TrainConfig, steps: int, run: Path) -> keras.Model:
     loss = keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=config.label_smoothing
     )
-    model.compile(optimizer, loss, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])
-    optimizer.build(model.trainable_variables)
+    learner.compile(optimizer, loss, metrics=[keras.metrics.CategoricalAccuracy(name="accuracy")])
+    optimizer.build(learner.trainable_variables)
     if (run / CHECKPOINT).exists():
         # Variables only: a loaded optimizer would have forgotten what it must not decay.
-        model.load_weights(run / CHECKPOINT)
-    return model
+        learner.load_weights(run / CHECKPOINT)
+    return learner
 
 
 def _begin(config: TrainConfig, training: Sequence[Field], run: Path) -> None:
@@ -307,6 +399,19 @@ def _finish(run: Path) -> None:
     _replace(run / CONFIG, lambda path: path.write_text(json.dumps(document, indent=2) + "\n"))
 
 
+def file_digest(path: Path) -> str:
+    """sha256 of a file, hexadecimal.
+
+    Raises:
+        RunError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise RunError(f"{path} cannot be read ({error.strerror}).") from error
+
+
 def git_revision() -> str:
     """The checked-out commit, with ``+`` where tracked files differ from it."""
     command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=40"]
@@ -324,9 +429,8 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
     os.replace(beside, path)
 
 
-def _read_history(run: Path) -> list[dict[str, float]]:
-    if not (run / HISTORY).exists():
-        return []
+def read_history(run: Path) -> list[dict[str, float]]:
+    """One row an epoch: learning rate, loss and accuracy in training and held out, seconds."""
     with (run / HISTORY).open(newline="") as lines:
         return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
 

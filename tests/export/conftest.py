@@ -63,12 +63,12 @@ def tiny_architecture() -> Iterator[str]:
 
     from export import architectures
 
-    def tiny(image: object) -> object:
+    def tiny(image: object, weights: Path | None) -> object:
         x = layers.AveragePooling2D(8)(image)
         x = layers.Conv2D(24, 3, 4, "same", use_bias=False)(x)
-        return layers.Activation("relu", name=architectures.FEATURES)(
-            layers.BatchNormalization(momentum=0.5)(x)
-        )
+        x = layers.BatchNormalization(momentum=0.5)(x)
+        x = layers.Activation("relu", name=architectures.FEATURES)(x)
+        return layers.GlobalAveragePooling2D(name=architectures.POOLED)(x)
 
     architectures.ARCHITECTURES["tiny"] = tiny
     yield "tiny"

@@ -3,8 +3,23 @@ import math
 import numpy as np
 import pytest
 
-from export.calibrate import fit_domain, fit_not_suspicious_max, fit_temperature, ood_scores
-from export.metrics import REFUSED, calibration_error, classification, clopper_pearson, proportion
+from export.calibrate import (
+    NOT_SUSPICIOUS_CEILING,
+    NOTHING_SEEN,
+    Decision,
+    fit_domain,
+    fit_not_suspicious_max,
+    fit_temperature,
+    ood_scores,
+)
+from export.metrics import (
+    REFUSED,
+    area_under_roc,
+    calibration_error,
+    classification,
+    clopper_pearson,
+    proportion,
+)
 
 
 @pytest.mark.parametrize(
@@ -64,8 +79,63 @@ def test_temperature_is_found_again() -> None:
 
 
 def test_no_malignant_calibration_field_is_not_suspicious() -> None:
-    assert fit_not_suspicious_max(np.array([0.04, 0.9, 0.99])) == pytest.approx(0.02)
-    assert fit_not_suspicious_max(np.array([0.8, 0.9])) == 0.10
+    bound = fit_not_suspicious_max(np.array([0.04, 0.9, 0.99]))
+    assert 0.039 < bound < 0.04
+    assert fit_not_suspicious_max(np.array([0.8, 0.9])) == NOT_SUSPICIOUS_CEILING
+
+
+def test_the_promise_for_a_new_group_is_kept() -> None:
+    """Smallest m of groups drawn alike: a new one lies below the bound 1 in n + 1 times."""
+    rng = np.random.default_rng(0)
+    n, below = 9, 0
+    for _ in range(4000):
+        groups = rng.beta(8, 0.8, (n + 1, 5)) * 0.24
+        below += bool(groups[-1].min() <= fit_not_suspicious_max(groups[:-1].ravel()))
+    assert below / 4000 == pytest.approx(1 / (n + 1), abs=0.015)
+
+
+def test_a_decision_uses_the_rule_that_serves_users() -> None:
+    decision = Decision(2.0, 1.5, 0.5, 0.1, 9)
+    logits = np.array([[9, 0, 0, 0], [0, 9, 0, 0], [3, 1, 0, 0], [9, 0, 0, 0]], np.float32)
+    assert decision.probabilities(logits)[2, 0] == pytest.approx(
+        np.exp(1.5) / (np.exp(1.5) + np.exp(0.5) + 2)
+    )
+    scores = np.array([1, 1, 1, 2], np.float32)
+    assert decision.confident(logits, scores).tolist() == [True, True, False, False]
+    assert decision.group_risk == pytest.approx(0.1)
+
+
+def test_a_field_without_any_feature_is_the_strangest() -> None:
+    features = np.array([[0, 0], [1, 2]], np.float32)
+    scores = ood_scores(features, np.eye(2, dtype=np.float32), np.zeros((4, 2), np.float32))
+    assert scores.tolist() == pytest.approx([NOTHING_SEEN, np.sqrt(2.5)])
+
+
+def test_macro_f1_and_malignancy_by_hand() -> None:
+    labels = np.array([0, 0, 0, 1, 1, 2, 2, 3])
+    predicted = np.array([0, 0, 1, 1, 2, 2, REFUSED, 0])
+    figures = classification(labels, predicted, list("aabbccdd"))
+    f1 = [2 * 2 / (3 + 3), 2 * 1 / (2 + 2), 2 * 1 / (2 + 2), 0]
+    assert figures["macro_f1"] == pytest.approx(np.mean(f1))
+    assert figures["malignant_sensitivity"]["successes"] == 3  # one refused, one called Benign
+    assert figures["malignant_sensitivity"]["n"] == 5
+    assert figures["malignant_specificity"]["value"] == pytest.approx(2 / 3)
+
+
+def test_area_under_roc_counts_pairs_in_the_right_order() -> None:
+    probabilities = np.array(
+        [[0.7, 0.1, 0.1, 0.1], [0.3, 0.4, 0.2, 0.1], [0.4, 0.2, 0.3, 0.1], [0.1, 0.2, 0.1, 0.6]]
+    )
+    areas = area_under_roc(probabilities, np.array([0, 1, 2, 3]))
+    assert areas["by_class"]["Benign"] == 1.0
+    assert areas["malignant"] == 1.0
+    flipped = area_under_roc(probabilities, np.array([2, 1, 0, 3]))
+    assert flipped["malignant"] == pytest.approx(2 / 3)  # one of three malignant below Benign's
+
+
+def test_a_share_of_nothing_says_nothing() -> None:
+    figure = proportion(np.array([], bool), [])
+    assert (figure["n"], figure["interval"]) == (0, [0.0, 1.0])
 
 
 def test_distance_is_about_one_inside_a_class_and_grows_outside() -> None:

@@ -1,4 +1,5 @@
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 
 from export import architectures
 from export import train as training_module
-from export.crossval import cross_validate, out_of_fold_figures
-from export.dataset import read_fields
+from export.crossval import cross_validate, out_of_fold_figures, read_out_of_fold
+from export.dataset import data_digest, read_fields
 from export.errors import RunError
 from export.split import official_split
 from export.train import (
@@ -57,7 +58,7 @@ def test_same_configuration_gives_the_same_weights_also_after_a_kill(
         train(config, *sides, tmp_path / "killed", die)
     said: list[str] = []
     resumed = train(config, *sides, tmp_path / "killed", said.append)
-    assert "from epoch 2" in said[0]
+    assert "2 of 3 epochs done" in said[0]
     for ours, theirs in zip(whole.get_weights(), resumed.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
     histories = [
@@ -114,6 +115,7 @@ def test_custom_cnn_has_the_layers_the_published_graph_needs() -> None:
     assert model.get_layer(architectures.FEATURES).output.shape == (None, 7, 7, 192)
     assert model.get_layer(architectures.LOGITS).output.shape == (None, 4)
     assert 300_000 < model.count_params() < 1_400_000
+    assert not architectures.hides_background(model)
     features = keras.Model(model.inputs, model.get_layer(architectures.FEATURES).output)
     noise = np.random.default_rng(0).uniform(-1, 1, (2, 224, 224, 3)).astype(np.float32)
     assert (np.asarray(features(noise)) >= 0).all()
@@ -131,15 +133,47 @@ def test_out_of_fold_answers_cover_every_field_once(
 ) -> None:
     fields = read_fields(small_set[0])
     run = tmp_path / "run"
-    train(config, *official_split(fields), run, quiet)
     assert out_of_fold_figures(run, fields) is None
-    cross_validate(run, fields, 2, 1, quiet)
+    short = dataclasses.replace(config, epochs=1)
+    cross_validate(run, short, fields, 2, quiet)
     figures = out_of_fold_figures(run, fields)
     assert figures is not None
     assert (figures["accuracy"]["n"], figures["accuracy"]["groups"]) == (16, 8)
     assert (figures["folds"], figures["epochs"]) == (2, 1)
     with pytest.raises(RunError, match="of other fields"):
         out_of_fold_figures(run, fields[1:])
+
+
+def test_out_of_fold_answers_are_those_of_the_network_that_never_saw_the_group(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path
+) -> None:
+    fields = read_fields(small_set[0])
+    cross_validate(tmp_path, config, fields, 2, quiet)
+    answers = read_out_of_fold(tmp_path, fields)
+    assert answers is not None
+    for number in (1, 2):
+        folder = tmp_path / f"fold-{number}of2"
+        held_out = [f for f, fold in zip(fields, answers.fold, strict=True) if fold == number]
+        rest = [f for f, fold in zip(fields, answers.fold, strict=True) if fold != number]
+        document = json.loads((folder / "config.json").read_text())
+        assert document["training_data_digest"] == data_digest(rest)
+        logits = predict_logits(load_run(folder), covered_images(held_out))
+        np.testing.assert_allclose(answers.logits[answers.fold == number], logits, rtol=1e-4)
+
+
+def test_bounds_of_a_fold_come_from_the_other_folds(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path
+) -> None:
+    """Spoiling the answers of a fold moves the bounds of every fold but its own."""
+    fields = read_fields(small_set[0])
+    cross_validate(tmp_path, config, fields, 2, quiet)
+    answers = read_out_of_fold(tmp_path, fields)
+    assert answers is not None
+    before = answers.decisions()
+    answers.scores[answers.fold == 1] += 100
+    after = answers.decisions()
+    assert after[1] == before[1]
+    assert after[2].ood_max > before[2].ood_max + 50
 
 
 @pytest.mark.data
@@ -187,12 +221,11 @@ def test_measuring_the_averaged_weights_leaves_the_raw_ones_to_train_on(
     """The checkpoint of a run with averaging is that of a run without, but for the averages."""
     sides = official_split(read_fields(small_set[0]))
     train(config, *sides, tmp_path / "averaged", quiet)
-    nothing = {"held_out_loss": 0.0, "held_out_accuracy": 0.0}
-    monkeypatch.setattr(training_module, "_evaluate_averaged", lambda *_: nothing)
-    train(config, *sides, tmp_path / "never measured", quiet)
+    monkeypatch.setattr(training_module, "_averaged_weights", lambda learner: learner.get_weights())
+    train(config, *sides, tmp_path / "never averaged", quiet)
     checkpoints = [
         h5py.File(tmp_path / name / "checkpoint.weights.h5")
-        for name in ("averaged", "never measured")
+        for name in ("averaged", "never averaged")
     ]
     ours, theirs = (
         {p: np.asarray(d) for p, d in _datasets(file["layers"])} for file in checkpoints
@@ -203,9 +236,64 @@ def test_measuring_the_averaged_weights_leaves_the_raw_ones_to_train_on(
         np.testing.assert_array_equal(ours[path], theirs[path])
 
 
+def test_what_is_finished_is_the_average(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path
+) -> None:
+    sides = official_split(read_fields(small_set[0]))
+    finished = train(config, *sides, tmp_path / "run", quiet)
+    kernel = finished.get_layer(architectures.LOGITS).kernel
+    with h5py.File(tmp_path / "run/checkpoint.weights.h5") as file:
+        stored = [np.asarray(d) for _, d in _datasets(file) if d.shape == kernel.shape]
+    distances = sorted(float(np.abs(np.asarray(kernel) - weights).max()) for weights in stored)
+    assert distances[0] == 0  # the average
+    assert distances[1] > 0  # and the raw weights are others
+
+
 def _datasets(group: h5py.Group) -> list[tuple[str, h5py.Dataset]]:
     found: list[tuple[str, h5py.Dataset]] = []
     group.visititems(
         lambda path, item: found.append((path, item)) if isinstance(item, h5py.Dataset) else None
     )
     return found
+
+
+def test_a_network_of_cells_alone_learns_from_windows_in_which_nothing_else_is_left(
+    small_set: SmallSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, held_out = official_split(read_fields(small_set[0]))
+    config = TrainConfig(
+        architecture="cell_cnn", epochs=1, batch_size=4, warmup_epochs=0, window=64
+    )
+    seen: list[np.ndarray] = []
+    real = training_module.hide_background
+
+    def spy(normalised: np.ndarray, cells: np.ndarray) -> np.ndarray:
+        seen.append(real(normalised, cells))
+        return seen[-1]
+
+    monkeypatch.setattr(training_module, "hide_background", spy)
+    model = train(config, training, held_out, tmp_path / "run", quiet)
+    assert len(seen) == len(training)
+    for window in seen:
+        assert window.shape == (64, 64, 3)
+        shown = (window != 0).any(axis=2).mean()
+        assert 0 < shown < 0.9
+    assert model.input_shape == (None, 224, 224, 3)
+
+
+def test_a_learner_in_half_precision_has_the_weights_of_the_network(tmp_path: Path) -> None:
+    learner = architectures.learner("cell_cnn", 0, 64, "mixed_bfloat16")
+    model = architectures.build("cell_cnn", 1)
+    model.set_weights(learner.get_weights())
+    assert keras.config.dtype_policy().name == "float32"
+    assert {w.dtype for w in learner.trainable_weights} == {"float32"}
+    assert model.layers[3].compute_dtype == "float32"
+    assert "bfloat16" in {layer.compute_dtype for layer in learner.layers}
+
+
+def test_too_few_fields_for_a_batch_is_said(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path
+) -> None:
+    training, held_out = official_split(read_fields(small_set[0]))
+    with pytest.raises(RunError, match="do not fill one batch"):
+        train(config, training[:3], held_out, tmp_path / "run", quiet)

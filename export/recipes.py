@@ -1,0 +1,36 @@
+"""How each architecture is trained when nothing else is asked for."""
+
+from export.errors import RunError
+from export.train import TrainConfig
+
+RECIPES: dict[str, TrainConfig] = {
+    # Sees cells alone, so colours may speak more than where a background could; windows of it
+    # teach as much as whole fields in half the time.
+    "cell_cnn": TrainConfig(architecture="cell_cnn", epochs=30, window=160, colour=0.4),
+    "custom_cnn": TrainConfig(architecture="custom_cnn", epochs=45),
+    # Large networks from random weights: a lower peak, less decay.
+    "efficientnet_b3": TrainConfig(
+        architecture="efficientnet_b3", epochs=12, learning_rate=1e-3, weight_decay=0.02
+    ),
+    "mobilenet_v2": TrainConfig(
+        architecture="mobilenet_v2", epochs=25, learning_rate=1e-3, weight_decay=0.02
+    ),
+    "resnet50": TrainConfig(
+        architecture="resnet50", epochs=15, learning_rate=1e-3, weight_decay=0.02
+    ),
+}
+
+
+def recipe(architecture: str) -> TrainConfig:
+    """The usual configuration of an architecture.
+
+    Raises:
+        RunError: there is none of that name.
+    """
+    try:
+        return RECIPES[architecture]
+    except KeyError:
+        known = ", ".join(sorted(RECIPES))
+        raise RunError(
+            f"There is no architecture {architecture!r}; choose one of: {known}."
+        ) from None

@@ -1,0 +1,97 @@
+import keras
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from diagnosis.imaging.synthetic import draw_smear
+from export.audit import paint_over_cells
+from export.augment import fill_corner
+from export.cells import CellAttention, HideBackground, hide_background, visible_cells
+from export.train import normalise
+
+
+@pytest.fixture(scope="module")
+def fields() -> NDArray[np.uint8]:
+    return np.stack([draw_smear(seed, 224, 224) for seed in range(4)])
+
+
+def test_the_layer_hides_exactly_what_the_mask_does_not_show(fields: NDArray[np.uint8]) -> None:
+    """Fields and noise of every colour: the rule stands twice and has to be one."""
+    noise = np.random.default_rng(0).integers(0, 256, (4, 224, 224, 3), np.uint8)
+    smooth = np.stack([keras.ops.image.resize(n[:28, :28], (224, 224)) for n in noise])
+    for images in (fields, smooth.astype(np.uint8)):
+        cells = np.stack([visible_cells(image) for image in images])
+        assert 0 < cells.mean() < 1
+        hidden = np.asarray(HideBackground("hidden")(normalise(images)))
+        np.testing.assert_array_equal(hidden, hide_background(normalise(images), cells))
+
+
+@pytest.mark.parametrize(
+    ("colour", "seen"),
+    [
+        ((150, 90, 200), True),  # violet
+        ((200, 90, 150), True),  # magenta
+        ((200, 110, 115), True),  # pink
+        ((200, 115, 110), False),  # red: less blue than green
+        ((90, 110, 200), False),  # blue
+        ((122, 100, 122), False),  # (R + B)/2 − G = 22, not above
+        ((123, 100, 122), True),
+        ((230, 228, 240), False),  # glass
+    ],
+)
+def test_a_cell_is_what_is_purple(colour: tuple[int, int, int], seen: bool) -> None:
+    field = np.full((32, 32, 3), (230, 228, 240), np.uint8)
+    field[10:20, 10:20] = colour
+    assert bool(visible_cells(field).any()) is seen
+
+
+def test_a_rim_of_two_pixels_is_shown_and_specks_are_not() -> None:
+    field = np.full((40, 40, 3), (230, 228, 240), np.uint8)
+    field[10:20, 10:20] = (150, 90, 200)
+    field[30:34, 30:34] = (150, 90, 200)  # 4 pixels across: a platelet
+    expected = np.zeros((40, 40), np.uint8)
+    expected[8:22, 8:22] = 1
+    np.testing.assert_array_equal(visible_cells(field), expected)
+
+
+def test_nothing_is_left_of_a_painted_field(fields: NDArray[np.uint8]) -> None:
+    for field in fields:
+        assert visible_cells(field).any()
+        assert not visible_cells(paint_over_cells(field)).any()
+
+
+def test_attention_is_shared_among_the_cells() -> None:
+    hidden = np.zeros((2, 64, 64, 3), np.float32)
+    hidden[0, :16, :16] = 0.5
+    hidden[0, 16:24, 16:32, 1] = -0.1  # half a place
+    features = np.zeros((2, 4, 4, 8), np.float32)
+    attention = np.asarray(CellAttention("attention")(hidden, features))[..., 0]
+    assert attention[0, 0, 0] == pytest.approx(2 / 3)
+    assert attention[0, 1, 1] == pytest.approx(1 / 3)
+    assert attention.sum() == pytest.approx(1)  # and nothing in the second field, without cells
+
+
+def test_the_network_answers_the_same_whatever_the_background(
+    fields: NDArray[np.uint8],
+) -> None:
+    from export import architectures
+
+    model = architectures.build("cell_cnn", 0)
+    field = fill_corner(fields[0])
+    other = field.copy()
+    other[visible_cells(field) == 0] = (201, 214, 190)
+    answers = np.asarray(model(normalise(np.stack([field, other, fields[1]]))))
+    np.testing.assert_allclose(answers[1], answers[0], atol=1e-5)
+    assert np.abs(answers[2] - answers[0]).max() > 1e-3
+
+
+@pytest.mark.data
+def test_every_real_field_has_cells_and_no_painted_one_has(data_dir: object) -> None:
+    from pathlib import Path
+
+    from export.dataset import load_canonical, read_fields
+
+    fields = read_fields(Path(str(data_dir)))[::10]
+    for image in load_canonical([field.path for field in fields]):
+        assert visible_cells(fill_corner(image)).mean() > 0.005
+        assert not visible_cells(paint_over_cells(image)).any()

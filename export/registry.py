@@ -12,6 +12,7 @@ from pathlib import Path
 
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import ModelContract, graph_digest
+from diagnosis.predictors.seal import check_seal
 from diagnosis.predictors.store import (
     Live,
     live_path,
@@ -101,6 +102,7 @@ def check_version(store: Path, name: str, version: int) -> ModelContract:
         )
     if graph_digest(folder) != contract.graph_digest:
         raise ContractError(f"{folder} does not match its contract; publish it again.")
+    check_seal(folder)
     return contract
 
 

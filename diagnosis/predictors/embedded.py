@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from diagnosis.errors import ContractError, PredictorError
 from diagnosis.imaging.contract import ModelContract, graph_digest
 from diagnosis.predictors.base import Explanation, Prediction, check_images, make_prediction
+from diagnosis.predictors.seal import check_seal
 
 
 class EmbeddedPredictor:
@@ -35,6 +36,7 @@ class EmbeddedPredictor:
                 f"{version_dir} does not match its contract (graph digest {found[:12]}…, "
                 f"declared {self._contract.graph_digest[:12]}…); publish it again."
             )
+        check_seal(version_dir)
         self._model = (version_dir / "assets.extra/model.tflite").read_bytes()
         self._local = threading.local()
 

@@ -13,6 +13,7 @@ from pytest_django import Settings
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import CONTRACT_FILE
 from diagnosis.predictor import stable_predictor
+from diagnosis.predictors.seal import seal
 from diagnosis.predictors.store import Live, live_path
 from diagnosis.services import diagnosis_create, diagnosis_run
 from diagnosis.state import Status
@@ -29,6 +30,7 @@ class Store:
             shutil.copytree(published, folder)
             document = json.loads((folder / CONTRACT_FILE).read_bytes())
             (folder / CONTRACT_FILE).write_text(json.dumps(document | {"version": number}))
+            seal(folder)
 
     def promote(self, number: int) -> None:
         """As the exporter does it: a new file renamed into place."""

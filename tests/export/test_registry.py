@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from diagnosis.errors import ContractError
+from diagnosis.predictors.seal import seal
 from diagnosis.predictors.store import Live, published_versions, read_live
 from export import registry
 from export.serving import NotServedError
@@ -21,6 +22,7 @@ def store(published: Path, tmp_path: Path) -> Path:
         shutil.copytree(published, copy)
         contract = copy / "assets.extra/contract.json"
         contract.write_text(json.dumps(json.loads(contract.read_text()) | {"version": version}))
+        seal(copy)
     return folder
 
 

@@ -13,13 +13,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 from diagnosis.errors import ContractError
 from diagnosis.predictors.store import read_live, version_dir
 from export import config, registry
-from export.dataset import read_fields
+from export.dataset import read_dataset, read_fields
 from export.errors import ExportError
 from export.serving import wait_available
-from export.split import official_split
+from export.split import describe, official_split
 
 if TYPE_CHECKING:
-    from export.train import TrainConfig
+    from export.runs import TrainConfig
+
+PARTS = ("random", "grouped", "cost")  # of a benchmark, see export.benchmark
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -30,36 +32,91 @@ def main(arguments: list[str] | None = None) -> int:
     except (ExportError, ContractError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"error: {error.strerror or error}{where}; nothing was changed.", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from here", file=sys.stderr)
+        return 130
     return 0
 
 
 def _train(options: argparse.Namespace) -> None:
     from export.train import train
 
-    training, calibration = official_split(read_fields(options.data))
-    train(_train_config(options), training, calibration, _run(options), _say)
+    dataset = read_dataset(options.data)
+    for line in describe(dataset):
+        _say(line)
+    training, calibration = official_split(dataset.fields)
+    run = config.runs_dir() / (options.run or options.architecture)
+    train(_train_config(options), training, calibration, run, _say, options.weights)
 
 
 def _train_config(options: argparse.Namespace) -> "TrainConfig":
-    from export.train import TrainConfig
+    """The recipe of the architecture, with what was asked for otherwise."""
+    import dataclasses
 
-    given = {key: getattr(options, key) for key in ("architecture", "epochs", "seed")}
-    return TrainConfig(**{key: value for key, value in given.items() if value is not None})
+    from export.recipes import recipe
+
+    names = ("epochs", "batch_size", "seed", "learning_rate", "colour", "window", "precision")
+    given = {name: getattr(options, name) for name in names}
+    return dataclasses.replace(
+        recipe(options.architecture), **{k: v for k, v in given.items() if v is not None}
+    )
 
 
 def _cross_validate(options: argparse.Namespace) -> None:
-    from export.crossval import cross_validate, out_of_fold_figures
+    import dataclasses
 
-    fields = read_fields(options.data)
-    cross_validate(_run(options), fields, options.folds, options.epochs, _say)
-    print(json.dumps(out_of_fold_figures(_run(options), fields), indent=1))
+    from export.crossval import cross_validate, out_of_fold_figures, train_fold
+    from export.runs import run_config
+
+    fields, run = read_fields(options.data), _run(options)
+    chosen = run_config(run)
+    chosen = dataclasses.replace(chosen, epochs=options.epochs or chosen.epochs)
+    if options.only:
+        train_fold(run, chosen, fields, options.folds, options.only, _say)
+        return
+    cross_validate(run, chosen, fields, options.folds, _say)
+    print(json.dumps(out_of_fold_figures(run, fields), indent=1))
+
+
+def _benchmark(options: argparse.Namespace) -> None:
+    from export.benchmark import benchmark, quick_fields, quick_plan
+    from export.benchmark_report import write_report
+    from export.recipes import RECIPES, recipe
+
+    names = options.only or list(RECIPES)
+    if options.quick:
+        document = options.output or config.runs_dir() / "benchmark-quick/benchmark.md"
+        folder = document.parent
+        plan = quick_plan(options.only) if options.only else quick_plan()
+        fields = quick_fields(read_fields(options.data))
+        benchmark(plan, fields, folder / "runs", folder / "results", 2, _say, options.parts)
+        write_report(folder / "results", document, [chosen.architecture for chosen in plan])
+    else:
+        document = options.output or config.ROOT / "docs/benchmark.md"
+        results = document.parent / "benchmark"
+        if not options.render:
+            plan, fields = [recipe(name) for name in names], read_fields(options.data)
+            runs = config.runs_dir() / "benchmark"
+            benchmark(plan, fields, runs, results, options.folds, _say, options.parts)
+        write_report(results, document, list(RECIPES))
+    print(f"wrote {document}")
 
 
 def _publish(options: argparse.Namespace) -> None:
-    from export.publish import publish
+    from export.publish import Request, publish
 
-    store, name = config.model_store(), config.model_name()
-    version = publish(_run(options), options.data, store, name, options.note, _say)
+    request = Request(
+        run=_run(options),
+        data_dir=options.data,
+        note=options.note,
+        accept_regression=options.accept_regression,
+        accept_shortcut=options.accept_shortcut,
+    )
+    version = publish(request, config.model_store(), config.model_name(), _say)
     print(f"published version {version}; `python -m export promote {version}` makes it live")
 
 
@@ -72,7 +129,7 @@ def _evaluate(options: argparse.Namespace) -> None:
     registry.check_version(store, name, version)
     folder = version_dir(store, name, version)
     card = json.loads((folder / "assets.extra/model_card.json").read_bytes())
-    card["figures"] |= measure(folder, options.data)
+    card["figures"] |= measure(folder, options.data)  # what no measurement gives stays
     options.output.parent.mkdir(parents=True, exist_ok=True)
     options.output.write_text(render(card, draw(card, options.output.parent)))
     print(f"wrote {options.output}")
@@ -115,28 +172,55 @@ def _parser() -> argparse.ArgumentParser:
     data = argparse.ArgumentParser(add_help=False)
     data.add_argument("--data", type=Path, default=config.data_dir(), help="the data folder")
     run = argparse.ArgumentParser(add_help=False)
-    run.add_argument("--run", default="custom_cnn", help="name of the run folder under runs/")
+    run.add_argument("run", metavar="RUN", help="name of a folder under runs/, or RUNS_DIR")
     docs = config.ROOT / "docs"
 
     command = commands.add_parser(
-        "train", parents=[data, run], help="train a network, or go on with a stopped training"
+        "train", parents=[data], help="train a network, or go on with a stopped training"
     )
-    command.add_argument("--architecture")
+    command.add_argument("--architecture", default="cell_cnn", help="see README.md for the five")
+    command.add_argument("--run", help="name of the run; default: that of the architecture")
+    command.add_argument("--weights", type=Path, help="a local file of ImageNet weights")
     command.add_argument("--epochs", type=int)
+    command.add_argument("--batch-size", type=int)
     command.add_argument("--seed", type=int)
+    command.add_argument("--learning-rate", type=float)
+    command.add_argument("--colour", type=float, help="how far colours are varied, 0 to 1")
+    command.add_argument("--window", type=int, help="side of a training window in pixels")
+    command.add_argument("--precision", choices=("float32", "mixed_bfloat16", "mixed_float16"))
     command.set_defaults(command=_train)
 
     command = commands.add_parser(
         "cross-validate", parents=[data, run], help="grouped out-of-fold figures of a run"
     )
-    command.add_argument("--folds", type=int, default=3)
+    command.add_argument("--folds", type=int, default=5)
     command.add_argument("--epochs", type=int, help="of each fold; default: as the run itself")
+    command.add_argument(
+        "--only", type=int, metavar="K", help="train fold K alone, e.g. beside another in a shell"
+    )
     command.set_defaults(command=_cross_validate)
+
+    command = commands.add_parser(
+        "benchmark", parents=[data], help="all architectures side by side: docs/benchmark.md"
+    )
+    command.add_argument("--only", nargs="+", metavar="ARCHITECTURE", help="train these alone")
+    command.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    command.add_argument("--folds", type=int, default=5, help="of the grouped protocol")
+    command.add_argument("--render", action="store_true", help="write the text and train nothing")
+    command.add_argument(
+        "--quick", action="store_true", help="a few fields, one epoch: does it run at all?"
+    )
+    command.add_argument("--output", type=Path, help="the document; default: docs/benchmark.md")
+    command.set_defaults(command=_benchmark)
 
     command = commands.add_parser(
         "publish", parents=[data, run], help="make a run the next version; serves nothing yet"
     )
     command.add_argument("--note", default="", help="what else a reader of the card must know")
+    for gate in ("regression", "shortcut"):
+        command.add_argument(
+            f"--accept-{gate}", default="", metavar="REASON", help="recorded in the model card"
+        )
     command.set_defaults(command=_publish)
 
     command = commands.add_parser(

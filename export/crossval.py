@@ -22,8 +22,9 @@ from export.config import CLASS_LABELS, COVERED
 from export.dataset import Field, data_digest, labels_of, load_canonical
 from export.errors import RunError
 from export.metrics import Figures, area_under_roc, calibration_error, classification, proportion
+from export.runs import Report, TrainConfig, run_config
 from export.split import group_folds
-from export.train import Report, TrainConfig, covered_images, run_config, train
+from export.train import covered_images, train
 
 OUT_OF_FOLD = "out_of_fold.csv"
 FOLD = "fold-{}of{}"

@@ -15,7 +15,15 @@ from diagnosis.state import Headline
 from export.audit import audit
 from export.config import CONFIDENT, COVERED, FITTED_SOURCES, UNSEEN_SOURCES
 from export.dataset import Field, labels_of, load_canonical, read_fields, source_files
-from export.metrics import REFUSED, Figures, calibration_error, classification, clopper_pearson
+from export.metrics import (
+    REFUSED,
+    Figures,
+    area_under_roc,
+    calibration_error,
+    classification,
+    clopper_pearson,
+    proportion,
+)
 from export.split import official_split
 
 
@@ -52,9 +60,13 @@ def measure_fields(fields: Sequence[Field], predictor: EmbeddedPredictor) -> Fig
     }  # fmt: skip
     judged = [i for i, o in enumerate(outcomes) if o is not None and o.prediction is not None]
     probabilities = np.array([outcomes[i].prediction.probabilities for i in judged])  # type: ignore[union-attr]
-    return classification(labels, predicted, [field.group for field in fields]) | {
+    groups = [field.group for field in fields]
+    confident = np.array([_headline(outcome) in CONFIDENT for outcome in outcomes])
+    return classification(labels, predicted, groups) | {
         "split": "calibration",
         "headlines": headlines,
+        "confident": proportion(confident, groups),
+        "area_under_roc": area_under_roc(probabilities, labels[judged]),
         "expected_calibration_error": calibration_error(probabilities, labels[judged]),
     }
 

@@ -42,6 +42,9 @@ def render(card: Card, pictures: Sequence[tuple[str, str]] = ()) -> str:
         "## Other sources",
         _sources(figures["sources"]),
         *_audit(figures.get("audit")),
+        *_saliency(figures.get("saliency")),
+        *_accepted(card.get("accepted", [])),
+        *_flips(card.get("flips")),
         *(f"![{caption}]({address})" for caption, address in pictures),
         _limits(),
         _remake(card),
@@ -51,18 +54,16 @@ def render(card: Card, pictures: Sequence[tuple[str, str]] = ()) -> str:
 
 def draw(card: Card, folder: Path) -> list[tuple[str, str]]:
     """Draw the confusion matrix and the learning curve into ``folder``; captions and names."""
-    import matplotlib as mpl
+    from export.plots import draw_confusion, draw_learning_curves
 
-    mpl.use("Agg")
-    mpl.rcParams["svg.hashsalt"] = "model"  # the same numbers give the same file
     confusion, curve = "model-confusion.svg", "model-learning-curve.svg"
-    _draw_confusion(card["figures"]["calibration"]["confusion"], folder / confusion)
-    _draw_curve(card["history"], folder / curve)
+    draw_confusion(card["figures"]["calibration"]["confusion"], folder / confusion)
+    draw_learning_curves({card["architecture"]: card["history"]}, folder / curve)
     return [
         ("Confusion matrix on the calibration split", confusion),
         (
-            "Learning curve: training fields are augmented, calibration fields are not; batch "
-            "normalisation is set after the last epoch",
+            "Learning curve: training fields are augmented, calibration fields are not, and are "
+            "judged by the averaged weights",
             curve,
         ),
     ]
@@ -70,28 +71,55 @@ def draw(card: Card, folder: Path) -> list[tuple[str, str]]:
 
 def _what(card: Card) -> str:
     training = card["training"]
-    epochs = len(card["history"])
     minutes = sum(row["seconds"] for row in card["history"]) / 60
+    weights = training.get("weights")
+    begun = f"ImageNet weights (sha256 `{weights[:12]}`)" if weights else "random weights"
     return (
-        f"A network of architecture `{card['architecture']}`, trained from nothing on the `train` "
+        f"A network of architecture `{card['architecture']}`, trained from {begun} on the `train` "
         f"split (data digest `{training['training_data_digest'][:16]}`, seed {training['seed']}, "
-        f"{epochs} epochs, {minutes:.0f} minutes on two shared CPU cores, code at revision "
+        f"{len(card['history'])} epochs, {minutes:.0f} minutes, code at revision "
         f"`{_revision(training['finished_at_revision'])}`). Exact duplicates were dropped, classes "
         "weighted, fields flipped, rotated, scaled and varied in stain and colour. The scale-bar "
         f"corner (rows {COVERED.top}–{COVERED.bottom}, columns {COVERED.left}–{COVERED.right} "
         "of 224) is painted over in training and serving alike. Published weights are an "
-        "exponential moving average, its batch normalisations set on the training fields as "
-        "serving shows them; no epoch was chosen by a measured figure, the last one counts. "
-        f"{card['note']}\n\n"
+        "exponential moving average; no epoch was chosen by a measured figure, the last one "
+        f"counts. {_SPECIAL.get(card['architecture'], _SETTLED)}{card['note']}\n\n"
         "The four classes are labels of the data set. *Benign* means haematogones, not an ordinary "
         "smear; the malignant categories are not diagnoses (immunophenotyping required). Groups "
-        "are pseudo-patients: the data set has no patient numbers.\n\n"
-        f"Temperature {card['temperature']:.3f} (applied inside the graph). With "
-        "m = 1 − P(Benign): suspicious from "
-        f"m ≥ {card['suspicious_min']:.2f}, not suspicious up to m ≤ "
-        f"{card['not_suspicious_max']:.4f}, indeterminate between, and whenever `ood_score` "
-        f"exceeds {card['ood_max']:.3f}."
+        "are pseudo-patients: the data set has no patient numbers.\n\n" + _decision(card)
     )
+
+
+_SETTLED = (
+    "Its batch normalisations are set on the training fields as serving shows them, after the "
+    "last epoch. "
+)
+_SPECIAL = {
+    "cell_cnn": "The network sees nucleated cells alone: inside the graph everything else is "
+    "hidden before the first convolution, and features are averaged over cells only. Without a "
+    "nucleated cell it answers that it saw nothing. It learned from windows of its fields. "
+}
+
+
+def _decision(card: Card) -> str:
+    """Temperature and bounds, and what they promise."""
+    decision = card.get("decision", card)  # version 1 kept them beside the rest
+    text = (
+        f"Temperature {decision['temperature']:.3f} (applied inside the graph). With "
+        "m = 1 − P(Benign): suspicious from "
+        f"m ≥ {decision['suspicious_min']:.2f}, not suspicious up to m ≤ "
+        f"{decision['not_suspicious_max']:.4f}, indeterminate between, and whenever `ood_score` "
+        f"exceeds {decision['ood_max']:.3f}."
+    )
+    if "group_risk" in decision:
+        text += (
+            f" The bound for *not suspicious* lies below every one of "
+            f"{decision['malignant_groups']} malignant calibration groups, so a new malignant "
+            "group that is exchangeable with them has any field called not suspicious with "
+            f"probability {decision['group_risk']:.1%} at most: no smaller promise can be made "
+            "with so few groups."
+        )
+    return text
 
 
 def _revision(described: str) -> str:
@@ -141,14 +169,39 @@ def _headlines(figures: Mapping[str, Any]) -> str:
 def _out_of_fold(figures: Mapping[str, Any] | None) -> list[str]:
     if figures is None:
         return []
-    return [
+    parts = [
         "## Grouped out of fold, train and calibration together",
         f"{figures['folds']} folds disjoint by group, {figures['epochs']} epochs each; all else as "
         "for the published network. Each field was judged by a network that saw no "
         "field of its group; these are other networks than the published one, trained on less. "
-        "Input validation and headlines are left aside here.",
+        "Input validation is left aside here.",
         _classification(figures),
     ]
+    if "confident" in figures:
+        parts.append(_out_of_fold_headlines(figures))
+    return parts
+
+
+def _out_of_fold_headlines(figures: Mapping[str, Any]) -> str:
+    """What version 1 was not measured for."""
+    area, painted = figures["area_under_roc"], figures["painted_over"]
+    return "\n".join(
+        [
+            "Temperature and bounds of each fold are those that the other folds' answers give.",
+            "",
+            f"- Macro-F1 {figures['macro_f1']:.3f}; malignant sensitivity "
+            f"{_proportion(figures['malignant_sensitivity'])}; specificity "
+            f"{_proportion(figures['malignant_specificity'])}.",
+            f"- Area under the ROC curve: {area['malignant']:.4f} for malignancy, "
+            f"{area['mean']:.4f} mean of the four classes. Expected calibration error "
+            f"{figures['expected_calibration_error']:.3f}.",
+            f"- Confident verdict: {_proportion(figures['confident'])}; of these the class is "
+            f"right in {_proportion(figures['confident_accuracy'])}.",
+            "- Nucleated cells painted over: balanced accuracy "
+            f"{painted['balanced_accuracy']:.1%}, confident verdict "
+            f"{_proportion(painted['confident'])}.",
+        ]
+    )
 
 
 def _sources(sources: Mapping[str, Any]) -> str:
@@ -179,8 +232,8 @@ def _audit(audit: Mapping[str, Any] | None) -> list[str]:
     lines = [
         "The calibration fields once more, altered, without input validation. A network that "
         "looked at cells alone would fall to 25 % balanced accuracy with them painted over; what "
-        "lies above was read from the background. (The scale-bar corner alone is the same grey "
-        "box in every picture, so it tells nothing.)",
+        "lies above was read from the background. (The scale-bar corner is covered by the same "
+        "grey box in every picture, so alone it tells nothing.)",
         "",
         "| alteration | accuracy | balanced | still a confident verdict |",
         "|---|---|---|---|",
@@ -190,7 +243,45 @@ def _audit(audit: Mapping[str, Any] | None) -> list[str]:
             f"| {name} | {_proportion(figure['accuracy'])} | {figure['balanced_accuracy']:.1%} "
             f"| {figure['confident_share']:.1%} |"
         )
+    for name, figure in audit.items():
+        if "follows_background" in figure:
+            followed = _proportion(figure["follows_background"])
+            lines += ["", f"With {name}, the answer is the background's class in {followed}."]
     return ["## What it leans on", "\n".join(lines)]
+
+
+def _saliency(figures: Mapping[str, Any] | None) -> list[str]:
+    if figures is None:
+        return []
+    verdict = "passed" if figures["passed"] else "failed: the portal hides the maps"
+    return [
+        "## Activation maps",
+        f"Sanity check with randomised weights (Adebayo et al. 2018): {verdict}. Over "
+        f"{figures['n']} calibration fields and {figures['networks']} seeds, median absolute "
+        "partial rank correlation with maps of networks whose weights were all drawn anew "
+        f"{figures['rank_correlation_all']:.2f}, whose last layer was "
+        f"{figures['rank_correlation_last_layer']:.2f} (below {figures['bound']:.2f} is asked). "
+        f"{figures['mass_on_cells']:.0%} of the activation lies on nucleated cells, which take "
+        f"{figures['area_of_cells']:.0%} of the area (more than {figures['factor']:.0f} times as "
+        "much is asked).",
+    ]
+
+
+def _accepted(accepted: Sequence[Mapping[str, str]]) -> list[str]:
+    if not accepted:
+        return []
+    lines = [f"- *{a['gate']}*: {a['failure']} Published because: {a['reason']}" for a in accepted]
+    return ["## Gates that were passed over", "\n".join(lines)]
+
+
+def _flips(flips: Mapping[str, Any] | None) -> list[str]:
+    if not flips or not flips["cases"]:
+        return []
+    counts = ", ".join(f"{number} {kind}" for kind, number in flips["counts"].items())
+    return [
+        "## Against the version promoted before",
+        f"Of the calibration fields: {counts}. Every case stands in `model_card.json`.",
+    ]
 
 
 def _limits() -> str:
@@ -211,13 +302,14 @@ def _limits() -> str:
 
 
 def _remake(card: Card) -> str:
+    name = card["architecture"]
     return (
         "## How to remake this\n\n"
-        "    python -m export train                        # resumes where it was stopped\n"
-        f"    python -m export cross-validate{_fold_epochs(card):14} # out-of-fold figures\n"
-        "    python -m export publish                      # the next version number\n"
-        "    python -m export promote N                    # makes version N the live one\n"
-        f"    python -m export evaluate {card['version']:<17}   "
+        f"{_train_command(card)}   # resumes where it was stopped\n"
+        f"    python -m export cross-validate {name}{_fold_options(card)}   # out-of-fold figures\n"
+        f"    python -m export publish {name}   # the next version number\n"
+        "    python -m export promote N   # makes version N the live one\n"
+        f"    python -m export evaluate {card['version']}   "
         "# measures again, writes docs/model.md\n\n"
         "The order of the fields, every variation and the first weights follow from the seed. On "
         "one machine short trainings were repeated bit for bit, also when killed and resumed "
@@ -225,10 +317,18 @@ def _remake(card: Card) -> str:
     )
 
 
-def _fold_epochs(card: Card) -> str:
-    """The option that gives the folds the epochs they had."""
+def _train_command(card: Card) -> str:
+    """The command with every option that the recipe of the architecture does not give."""
+    training = card["training"]
+    given = {key: training[key] for key in ("epochs", "seed", "precision") if key in training}
+    options = "".join(f" --{key} {value}" for key, value in given.items())
+    return f"    python -m export train --architecture {card['architecture']}{options}"
+
+
+def _fold_options(card: Card) -> str:
+    """The options that give the folds their number and epochs."""
     figures = card["figures"].get("out_of_fold")
-    return f" --epochs {figures['epochs']}" if figures else ""
+    return f" --folds {figures['folds']} --epochs {figures['epochs']}" if figures else ""
 
 
 def _proportion(figure: Mapping[str, Any]) -> str:
@@ -237,42 +337,3 @@ def _proportion(figure: Mapping[str, Any]) -> str:
         f"{figure['value']:.1%} ({figure['successes']} of {figure['n']} fields, "
         f"{figure['groups']} groups; {low:.1%} – {high:.1%})"
     )
-
-
-def _draw_confusion(confusion: Sequence[Sequence[int]], path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    picture = Figure(figsize=(6.4, 4.2), layout="constrained")
-    axes = picture.subplots()
-    shares = [[value / max(1, sum(row)) for value in row] for row in confusion]
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for y, row in enumerate(confusion):
-        for x, value in enumerate(row):
-            dark = shares[y][x] > 0.5
-            axes.text(x, y, str(value), ha="center", va="center", color="w" if dark else "k")
-    short = [label.removeprefix("Malignant ") for label in LABELS]
-    axes.set_xticks(range(len(LABELS) + 1), [*short, "refused"])
-    axes.set_yticks(range(len(LABELS)), short)
-    axes.set_xlabel("answer")
-    axes.set_ylabel("label")
-    picture.savefig(path, metadata={"Date": None})
-
-
-def _draw_curve(history: Sequence[Mapping[str, float]], path: Path) -> None:
-    from matplotlib.figure import Figure
-
-    picture = Figure(figsize=(6.4, 3.6), layout="constrained")
-    axes = picture.subplots()
-    epochs = [row["epoch"] for row in history]
-    axes.plot(epochs, [row["accuracy"] for row in history], label="train, augmented, raw weights")
-    axes.plot(
-        epochs,
-        [row["held_out_accuracy"] for row in history],
-        label="calibration, averaged weights",
-    )
-    axes.set_xlabel("epoch")
-    axes.set_ylabel("accuracy")
-    axes.set_ylim(0.2, 1.0)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower right")
-    picture.savefig(path, metadata={"Date": None})

@@ -1,15 +1,16 @@
 """From a finished run to a new numbered version; changes nothing that is served."""
 
-import csv
 import dataclasses
 import json
 import os
 import shutil
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,44 +18,67 @@ from diagnosis.imaging.contract import CONTRACT_FILE, LABELS, ModelContract, gra
 from diagnosis.imaging.preprocess import preprocess
 from diagnosis.imaging.synthetic import draw_smear
 from diagnosis.predictors.embedded import EmbeddedPredictor
-from diagnosis.predictors.store import published_versions, version_dir
+from diagnosis.predictors.seal import seal
+from diagnosis.predictors.store import live_path, published_versions, read_live, version_dir
 from export import savedmodel
-from export.calibrate import Calibration, calibrate
+from export.calibrate import Calibration, Decision, calibrate
 from export.config import COVERED, INPUT_HEIGHT, INPUT_WIDTH
 from export.crossval import out_of_fold_figures
-from export.dataset import Field, labels_of, read_fields
-from export.errors import PublishError
+from export.dataset import Field, data_digest, labels_of, read_fields
+from export.errors import PublishError, RunError
 from export.evaluate import measure
+from export.flips import Flip, flipped, record, summary
+from export.gates import Acceptance, check_regression, check_shortcut
+from export.metrics import Figures
 from export.modelcard import render
 from export.registry import locked
+from export.runs import CONFIG, Report, read_history
+from export.saliency import saliency_figures
 from export.split import official_split
-from export.train import CONFIG, HISTORY, Report, covered_images, load_run
+from export.train import covered_images, load_run
 
 TOLERANCE = 1e-4  # between Keras, SavedModel and LiteRT, on every number they answer
 GATE_FIELDS = 64
 GOLDEN_SEEDS = range(4)
-MAX_BYTES = 15_000_000
+MAX_BYTES = 25_000_000
 STAGING = ".publishing-"
 
 
-def publish(run: Path, data_dir: Path, store: Path, name: str, note: str, report: Report) -> int:
-    """Publish ``run`` under the next free number.
+@dataclass(frozen=True)
+class Request:
+    """What is to be published.
+
+    Attributes:
+        run: folder of a finished run.
+        note: what a reader of the model card must know and no figure says; may be empty.
+        accept_regression, accept_shortcut: why a version is published that fails that gate;
+            empty if it must pass. Recorded in the model card.
+    """
+
+    run: Path
+    data_dir: Path
+    note: str = ""
+    accept_regression: str = ""
+    accept_shortcut: str = ""
+
+
+def publish(request: Request, store: Path, name: str, report: Report) -> int:
+    """Publish a run under the next free number.
 
     The version is built and checked in a directory whose name TensorFlow Serving ignores, and
     renamed into place when every gate has passed. What an interrupted publication left behind
     is removed by the next.
-
-    Args:
-        note: what a reader of the model card must know and no figure says; may be empty.
 
     Returns:
         The new version's number.
 
     Raises:
         PublishError: a gate failed; nothing was published.
+        RunError: the run is not finished, or is of other data.
     """
-    fields = read_fields(data_dir)
+    fields = read_fields(request.data_dir)
     train, calibration = official_split(fields)
+    check_data(request.run, train)
     with locked(store, name):
         for stale in (store / name).glob(f"{STAGING}*"):
             shutil.rmtree(stale)
@@ -63,25 +87,48 @@ def publish(run: Path, data_dir: Path, store: Path, name: str, note: str, report
         staging.chmod(0o755)  # mkdtemp makes it private; the model server is another user
         try:
             report("calibrating")
-            graph, calibrated = _graph(run, train, calibration)
+            model = load_run(request.run)
+            calibrated = _calibrated(model, train, calibration)
+            graph = savedmodel.Graph(model, calibrated)
             report("writing and converting the graph")
-            _write_graph(graph, staging, covered_images(calibration[:: _step(calibration)]), name)
+            sample = covered_images(calibration[:: _step(calibration)])
+            _write_graph(graph, staging, sample, name)
             report("choosing the validation templates")
-            contract = _contract(run, name, version, calibrated, train, data_dir, staging)
+            contract = _contract(request, name, version, calibrated, train, staging)
             _write_contract(contract, staging)
             report("measuring")
-            figures = measure(staging, data_dir)
-            if (out_of_fold := out_of_fold_figures(run, fields)) is not None:
+            figures = measure(staging, request.data_dir)
+            figures["saliency"] = saliency_figures(model, calibrated, contract.architecture, sample)
+            if (out_of_fold := out_of_fold_figures(request.run, fields)) is not None:
                 figures["out_of_fold"] = out_of_fold
+            accepted, flips = _compare(request, figures, staging, store, name, calibration, report)
             contract = dataclasses.replace(contract, metrics=figures)
             _write_contract(contract, staging)
             _write_golden(graph, staging, contract)
-            _write_card(run, contract, note, staging)
+            _write_card(request, contract, calibrated.decision, accepted, flips, staging)
+            seal(staging)
             check_size(staging)
             os.rename(staging, version_dir(store, name, version))
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return version
+
+
+def check_data(run: Path, train: Sequence[Field]) -> None:
+    """Refuse a run that learned from other fields than ``train``.
+
+    Raises:
+        RunError: it did, or is no run folder.
+    """
+    try:
+        begun = json.loads((run / CONFIG).read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run} is no run folder ({error}); see `train --run`.") from error
+    if begun["training_data_digest"] != data_digest(train):
+        raise RunError(
+            f"{run} learned from other fields than the train split of --data; name the data it "
+            "was trained on, or train again."
+        )
 
 
 def gate(
@@ -102,7 +149,7 @@ def gate(
 
 
 def check_size(folder: Path) -> None:
-    """Refuse a version of more than 15 MB.
+    """Refuse a version of more than 25 MB.
 
     Raises:
         PublishError: it is larger.
@@ -122,18 +169,17 @@ def _step(fields: Sequence[Field]) -> int:
     return max(1, len(fields) // GATE_FIELDS)
 
 
-def _graph(
-    run: Path, train: Sequence[Field], calibration: Sequence[Field]
-) -> tuple[savedmodel.Graph, Calibration]:
-    model = load_run(run)
-    calibrated = calibrate(
+def _calibrated(
+    model: keras.Model, train: Sequence[Field], calibration: Sequence[Field]
+) -> Calibration:
+    return calibrate(
         model,
         covered_images(train),
         labels_of(train),
         covered_images(calibration),
         labels_of(calibration),
+        [field.group for field in calibration],
     )
-    return savedmodel.Graph(model, calibrated), calibrated
 
 
 def _write_graph(
@@ -155,18 +201,20 @@ def _write_graph(
 
 
 def _contract(
-    run: Path,
+    request: Request,
     name: str,
     version: int,
     calibrated: Calibration,
     train: Sequence[Field],
-    data_dir: Path,
     folder: Path,
 ) -> ModelContract:
     from export.screening import fit_validation_profile, fitted_files
 
-    begun = json.loads((run / CONFIG).read_bytes())
-    profile = fit_validation_profile([field.path for field in train], fitted_files(data_dir))
+    begun = json.loads((request.run / CONFIG).read_bytes())
+    decision = calibrated.decision
+    profile = fit_validation_profile(
+        [field.path for field in train], fitted_files(request.data_dir)
+    )
     return ModelContract(
         name=name,
         version=version,
@@ -177,10 +225,10 @@ def _contract(
         covered=COVERED,
         histogram_templates=profile.templates,
         thresholds=profile.thresholds,
-        temperature=calibrated.temperature,
-        suspicious_min=calibrated.suspicious_min,
-        not_suspicious_max=calibrated.not_suspicious_max,
-        ood_max=calibrated.ood_max,
+        temperature=decision.temperature,
+        suspicious_min=decision.suspicious_min,
+        not_suspicious_max=decision.not_suspicious_max,
+        ood_max=decision.ood_max,
         training_data_digest=begun["training_data_digest"],
         graph_digest=graph_digest(folder),
         metrics={},
@@ -190,6 +238,7 @@ def _contract(
 
 def _write_contract(contract: ModelContract, folder: Path) -> None:
     (folder / CONTRACT_FILE).write_bytes(contract.to_json())
+    seal(folder)
 
 
 def _write_golden(graph: savedmodel.Graph, folder: Path, contract: ModelContract) -> None:
@@ -200,6 +249,7 @@ def _write_golden(graph: savedmodel.Graph, folder: Path, contract: ModelContract
     savedmodel.write_warmup(
         folder / "assets.extra/tf_serving_warmup_requests", images, contract.name
     )
+    seal(folder)
     predictions = EmbeddedPredictor(folder).predict(images)
     found = {
         "probabilities": np.array([p.probabilities for p in predictions], np.float32),
@@ -208,27 +258,59 @@ def _write_golden(graph: savedmodel.Graph, folder: Path, contract: ModelContract
     gate(answers, found, "golden vectors through the embedded predictor")
 
 
-def _write_card(run: Path, contract: ModelContract, note: str, folder: Path) -> None:
+def _compare(
+    request: Request,
+    figures: Figures,
+    folder: Path,
+    store: Path,
+    name: str,
+    calibration: Sequence[Field],
+    report: Report,
+) -> tuple[list[Acceptance], list[Flip]]:
+    """The gates that ask about the network; what was accepted, and what answers otherwise now."""
+    live = live_path(store, name)
+    promoted = version_dir(store, name, read_live(store, name).stable) if live.exists() else None
+    before = None if promoted is None else dict(ModelContract.load(promoted).metrics)
+    accepted = [
+        acceptance
+        for acceptance in (
+            check_regression(figures, before, request.accept_regression),
+            check_shortcut(figures["audit"], request.accept_shortcut),
+        )
+        if acceptance is not None
+    ]
+    for acceptance in accepted:
+        report(f"accepted: {acceptance.failure} Reason: {acceptance.reason}")
+    if promoted is None:
+        return accepted, []
+    flips = flipped(calibration, EmbeddedPredictor(promoted), EmbeddedPredictor(folder))
+    for line in summary(flips):
+        report(line)
+    return accepted, flips
+
+
+def _write_card(
+    request: Request,
+    contract: ModelContract,
+    decision: Decision,
+    accepted: Sequence[Acceptance],
+    flips: Sequence[Flip],
+    folder: Path,
+) -> None:
     """``model_card.json``, which holds everything the text says, and the text."""
     card: dict[str, Any] = {
         "name": contract.name,
         "version": contract.version,
         "architecture": contract.architecture,
-        "note": note,
+        "note": request.note,
         "labels": list(contract.labels),
-        "temperature": contract.temperature,
-        "ood_max": contract.ood_max,
-        "suspicious_min": contract.suspicious_min,
-        "not_suspicious_max": contract.not_suspicious_max,
-        "training": json.loads((run / CONFIG).read_bytes()),
-        "history": _history(run),
+        "decision": dataclasses.asdict(decision) | {"group_risk": decision.group_risk},
+        "training": json.loads((request.run / CONFIG).read_bytes()),
+        "history": read_history(request.run),
+        "accepted": [dataclasses.asdict(acceptance) for acceptance in accepted],
+        "flips": record(flips),
         "figures": dict(contract.metrics),
     }
     extra = folder / "assets.extra"
     (extra / "model_card.json").write_text(json.dumps(card, indent=1) + "\n")
     (extra / "model_card.md").write_text(render(card))
-
-
-def _history(run: Path) -> list[dict[str, float]]:
-    with (run / HISTORY).open(newline="") as lines:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]

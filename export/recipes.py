@@ -1,12 +1,11 @@
 """How each architecture is trained when nothing else is asked for."""
 
 from export.errors import RunError
-from export.train import TrainConfig
+from export.runs import TrainConfig
 
 RECIPES: dict[str, TrainConfig] = {
-    # Sees cells alone, so colours may speak more than where a background could; windows of it
-    # teach as much as whole fields in half the time.
-    "cell_cnn": TrainConfig(architecture="cell_cnn", epochs=30, window=160, colour=0.4),
+    # Sees cells alone; windows of them teach as much as whole fields in half the time.
+    "cell_cnn": TrainConfig(architecture="cell_cnn", epochs=40, window=160),
     "custom_cnn": TrainConfig(architecture="custom_cnn", epochs=45),
     # Large networks from random weights: a lower peak, less decay.
     "efficientnet_b3": TrainConfig(

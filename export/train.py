@@ -1,19 +1,6 @@
-"""Training, checkpointed after every epoch: the same command goes on where it was stopped.
+"""Training, checkpointed after every epoch: the same command goes on where it was stopped."""
 
-A run folder holds
-
-    config.json       what was asked for, with the data digest and the git revision
-    checkpoint.weights.h5  raw weights, optimizer and its averages after the last whole epoch
-    history.csv       one row an epoch
-    model.weights.h5  the finished network's averaged weights; its presence ends the run
-"""
-
-import csv
 import dataclasses
-import hashlib
-import json
-import os
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,52 +16,24 @@ from diagnosis.imaging.preprocess import cover
 from export import architectures
 from export.augment import augment, augment_cells, fill_corner, generator, patch
 from export.cells import hide_background, visible_cells
-from export.config import CLASS_LABELS, COVERED, INPUT_WIDTH, ROOT
-from export.dataset import Field, data_digest, labels_of, load_canonical
+from export.config import CLASS_LABELS, COVERED
+from export.dataset import Field, labels_of, load_canonical
 from export.errors import RunError
+from export.runs import (
+    CHECKPOINT,
+    MODEL,
+    Report,
+    TrainConfig,
+    begin,
+    file_digest,
+    finish,
+    read_history,
+    replace,
+    run_config,
+    write_history,
+)
 
-Report = Callable[[str], None]
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
-
-CHECKPOINT = "checkpoint.weights.h5"
-MODEL = "model.weights.h5"
-HISTORY = "history.csv"
-CONFIG = "config.json"
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """Everything that decides how a network is trained, apart from its images.
-
-    Attributes:
-        learning_rate: peak; reached after ``warmup_epochs``, then a half cosine down to 0
-            (Loshchilov and Hutter 2017).
-        weight_decay: decoupled (AdamW), on convolution and dense kernels only.
-        patch_share: how many fields get a rectangle of another field of their class; networks
-            that see cells alone get none.
-        ema_momentum: per step, for the averaged weights that are evaluated and published.
-        colour: how far colours are varied, in [0, 1].
-        window: side in pixels of what a network that sees cells alone learns from at a time;
-            the others always learn from whole fields.
-        precision: Keras's dtype policy while learning. ``mixed_bfloat16`` is faster where the
-            processor multiplies bfloat16; weights are float32 in any case.
-        weights: sha256 of the local file of ImageNet weights begun from; empty for random ones.
-    """
-
-    architecture: str = "custom_cnn"
-    epochs: int = 45
-    seed: int = 20261
-    batch_size: int = 32
-    learning_rate: float = 2e-3
-    warmup_epochs: int = 2
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.05
-    ema_momentum: float = 0.99
-    patch_share: float = 0.3
-    colour: float = 1.0
-    window: int = INPUT_WIDTH
-    precision: str = "float32"
-    weights: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +76,7 @@ def train(
     """
     if weights is not None:
         config = dataclasses.replace(config, weights=file_digest(weights))
-    _begin(config, training, run)
+    begin(config, training, run)
     if (run / MODEL).exists():
         report(f"{run} is finished")
         return load_run(run)
@@ -146,15 +105,18 @@ def train(
         figures |= _evaluate(model, held_images, held_labels)
         figures |= {"epoch": float(epoch + 1), "seconds": round(seconds, 1)}
         history.append(figures)
-        _replace(run / CHECKPOINT, learner.save_weights)
-        _write_history(run, history)
+        replace(run / CHECKPOINT, learner.save_weights)
+        write_history(run, history)
         left = (time.monotonic() - began) / (epoch + 1 - done) * (config.epochs - epoch - 1)
         report(_progress(figures, config.epochs, left))
 
     model.set_weights(_averaged_weights(learner))
-    settle_statistics(model, covered_images(training), config.seed)
-    _finish(run)
-    _replace(run / MODEL, model.save_weights)
+    # Windows with cells hold other shares of nothing than whole fields do, and the running
+    # statistics of many windows served unseen fields better than those of whole fields.
+    if fields.cells is None:
+        settle_statistics(model, covered_images(training), config.seed)
+    finish(run)
+    replace(run / MODEL, model.save_weights)
     accuracy = np.mean(predict_logits(model, held_images).argmax(axis=1) == held_labels)
     report(f"finished: held-out accuracy {accuracy:.4f} of {len(held_labels)} fields")
     return model
@@ -172,20 +134,6 @@ def load_run(run: Path) -> keras.Model:
     model = architectures.build(config.architecture, config.seed)
     model.load_weights(run / MODEL)
     return model
-
-
-def run_config(run: Path) -> TrainConfig:
-    """The configuration that a run was begun with.
-
-    Raises:
-        RunError: there is no such run.
-    """
-    try:
-        document = json.loads((run / CONFIG).read_bytes())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{run} is no run folder ({error}); see `train --run`.") from error
-    names = {field.name for field in dataclasses.fields(TrainConfig)}
-    return TrainConfig(**{key: value for key, value in document.items() if key in names})
 
 
 def covered_images(fields: Sequence[Field]) -> NDArray[np.uint8]:
@@ -371,78 +319,6 @@ def _resume_or_build(
         # Variables only: a loaded optimizer would have forgotten what it must not decay.
         learner.load_weights(run / CHECKPOINT)
     return learner
-
-
-def _begin(config: TrainConfig, training: Sequence[Field], run: Path) -> None:
-    """Write ``config.json``, or check that an existing one asks for the same."""
-    asked = dataclasses.asdict(config) | {"training_data_digest": data_digest(training)}
-    path = run / CONFIG
-    if path.exists():
-        begun = json.loads(path.read_bytes())
-        for revision in ("git_revision", "finished_at_revision"):
-            begun.pop(revision, None)
-        if begun != asked:
-            changed = sorted(k for k in asked if begun.get(k) != asked[k])
-            raise RunError(
-                f"{run} was begun with other values of {', '.join(changed)}; give --run another "
-                "name, or the same values to go on."
-            )
-        return
-    run.mkdir(parents=True, exist_ok=True)
-    document = asked | {"git_revision": git_revision()}
-    path.write_text(json.dumps(document, indent=2) + "\n")
-
-
-def _finish(run: Path) -> None:
-    """Note which code finished the run; it may be other code than began it."""
-    document = json.loads((run / CONFIG).read_bytes()) | {"finished_at_revision": git_revision()}
-    _replace(run / CONFIG, lambda path: path.write_text(json.dumps(document, indent=2) + "\n"))
-
-
-def file_digest(path: Path) -> str:
-    """sha256 of a file, hexadecimal.
-
-    Raises:
-        RunError: it cannot be read.
-    """
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise RunError(f"{path} cannot be read ({error.strerror}).") from error
-
-
-def git_revision() -> str:
-    """The checked-out commit, with ``+`` where tracked files differ from it."""
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty=+", "--abbrev=40"]
-    try:
-        answer = subprocess.run(command, capture_output=True, text=True, check=True)  # noqa: S603
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return answer.stdout.strip()
-
-
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
-    """Write beside and rename, so that a kill never leaves half a file under the name."""
-    beside = path.with_name(f"writing-{path.name}")
-    write(beside)
-    os.replace(beside, path)
-
-
-def read_history(run: Path) -> list[dict[str, float]]:
-    """One row an epoch: learning rate, loss and accuracy in training and held out, seconds."""
-    with (run / HISTORY).open(newline="") as lines:
-        return [{key: float(value) for key, value in row.items()} for row in csv.DictReader(lines)]
-
-
-def _write_history(run: Path, history: Sequence[dict[str, float]]) -> None:
-    def write(path: Path) -> None:
-        with path.open("w", newline="") as lines:
-            writer = csv.DictWriter(lines, fieldnames=list(history[0]))
-            writer.writeheader()
-            writer.writerows(history)
-
-    _replace(run / HISTORY, write)
 
 
 def _progress(figures: dict[str, float], epochs: int, left: float) -> str:

@@ -81,8 +81,9 @@ def tiny_run(
 ) -> Path:
     """A finished run of the tiny architecture on the small set."""
     from export.dataset import read_fields
+    from export.runs import TrainConfig
     from export.split import official_split
-    from export.train import TrainConfig, train
+    from export.train import train
 
     run = tmp_path_factory.mktemp("runs") / "tiny"
     config = TrainConfig(architecture=tiny_architecture, epochs=2, batch_size=4, warmup_epochs=1)

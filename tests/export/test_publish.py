@@ -1,14 +1,28 @@
+import dataclasses
+import errno
+import json
 import shutil
+import threading
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from diagnosis.imaging.contract import ModelContract
+from diagnosis.errors import ContractError
+from diagnosis.imaging.contract import CONTRACT_FILE, ModelContract
+from diagnosis.predictors.embedded import EmbeddedPredictor
+from diagnosis.predictors.seal import seal
 from diagnosis.predictors.store import live_path, published_versions, version_dir
 from export import publish as publishing
 from export import savedmodel
-from export.errors import PublishError
+from export.audit import PAINTED_OVER
+from export.crossval import cross_validate
+from export.dataset import read_fields
+from export.errors import PublishError, RunError
+from export.evaluate import measure as really_measure
+from export.publish import Request
+from export.registry import promote
+from export.runs import run_config
 
 from .conftest import Rows
 
@@ -16,8 +30,14 @@ NAME = "all_smear"
 SmallSet = tuple[Path, Rows]
 
 
-def publish(run: Path, data: Path, store: Path) -> int:
-    return publishing.publish(run, data, store, NAME, "A note.", lambda line: None)
+# Out-of-fold figures that any network passes.
+WORST = {"confusion": [[0, 1, 0, 0, 0]] + [[1, 0, 0, 0, 0]] * 3}
+REASON = "a network of 844 parameters for tests"
+
+
+def publish(run: Path, data: Path, store: Path, **changed: str) -> int:
+    request = Request(run, data, **({"note": "A note.", "accept_shortcut": REASON} | changed))
+    return publishing.publish(request, store, NAME, lambda line: None)
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +51,7 @@ def store(small_set: SmallSet, tiny_run: Path, tmp_path_factory: pytest.TempPath
 def test_a_version_holds_everything_the_contract_names(store: Path) -> None:
     folder = version_dir(store, NAME, 1)
     assert {p.name for p in (folder / "assets.extra").iterdir()} == {
+        "SHA256SUMS",
         "contract.json",
         "model_card.json",
         "model_card.md",
@@ -46,6 +67,15 @@ def test_a_version_holds_everything_the_contract_names(store: Path) -> None:
 
 def test_the_note_stands_in_the_card(store: Path) -> None:
     assert "A note." in (version_dir(store, NAME, 1) / "assets.extra/model_card.md").read_text()
+
+
+def test_the_card_holds_what_the_issue_of_a_version_asks(store: Path) -> None:
+    card = json.loads((version_dir(store, NAME, 1) / "assets.extra/model_card.json").read_bytes())
+    assert card["decision"]["malignant_groups"] == 3
+    assert card["decision"]["group_risk"] == 0.25
+    assert set(card["figures"]["audit"]) >= {PAINTED_OVER, "mean colour alone", "grey-scale"}
+    assert set(card["figures"]["saliency"]) >= {"passed", "rank_correlation_all", "bound"}
+    assert card["flips"] == {"counts": dict.fromkeys(card["flips"]["counts"], 0), "cases": []}
 
 
 def test_publishing_serves_nothing(store: Path) -> None:
@@ -121,5 +151,146 @@ def test_the_gate_refuses_what_is_far_off_or_no_number(value: float) -> None:
 def test_an_oversized_version_is_refused(tmp_path: Path) -> None:
     with (tmp_path / "big").open("wb") as file:
         file.truncate(publishing.MAX_BYTES + 1)
-    with pytest.raises(PublishError, match="15,000,001 bytes"):
+    with pytest.raises(PublishError, match="25,000,001 bytes"):
         publishing.check_size(tmp_path)
+
+
+@pytest.fixture
+def copy(store: Path, tmp_path: Path) -> Path:
+    """A copy of the store that a test may change."""
+    return Path(shutil.copytree(store, tmp_path / "serving/models"))
+
+
+def test_a_network_that_reads_the_background_is_refused_or_recorded(
+    copy: Path, small_set: SmallSet, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def measured(folder: Path, data: Path) -> dict[str, object]:
+        figures = really_measure(folder, data)
+        figures["audit"][PAINTED_OVER]["balanced_accuracy"] = 0.41
+        return figures
+
+    monkeypatch.setattr(publishing, "measure", measured)
+    before = published_versions(copy, NAME)
+    with pytest.raises(PublishError, match="the network reads the background"):
+        publish(tiny_run, small_set[0], copy, accept_shortcut="")
+    assert published_versions(copy, NAME) == before
+    version = publish(tiny_run, small_set[0], copy, accept_shortcut="Nothing better yet.")
+    extra = version_dir(copy, NAME, version) / "assets.extra"
+    (accepted,) = json.loads((extra / "model_card.json").read_bytes())["accepted"]
+    assert (accepted["gate"], accepted["reason"]) == ("shortcut", "Nothing better yet.")
+    assert "Published because: Nothing better yet." in (extra / "model_card.md").read_text()
+
+
+def test_against_a_promoted_version_out_of_fold_figures_are_asked_for(
+    copy: Path, small_set: SmallSet, tiny_run: Path
+) -> None:
+    promote(copy, NAME, 1)
+    with pytest.raises(PublishError, match="cross-validate"):
+        publish(tiny_run, small_set[0], copy)
+
+
+def test_cases_that_flip_are_told_and_kept(
+    copy: Path, small_set: SmallSet, tiny_run: Path, tmp_path: Path
+) -> None:
+    """Against a promoted version that refuses every field."""
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    cross_validate(run, run_config(run), read_fields(small_set[0]), 2, lambda line: None)
+    contract = ModelContract.load(version_dir(copy, NAME, 1))
+    thresholds = dict(contract.thresholds) | {"size": 10_000.0}
+    strict = dataclasses.replace(
+        contract, thresholds=thresholds, metrics=contract.metrics | {"out_of_fold": WORST}
+    )
+    (version_dir(copy, NAME, 1) / CONTRACT_FILE).write_bytes(strict.to_json())
+    seal(version_dir(copy, NAME, 1))
+    promote(copy, NAME, 1)
+    said: list[str] = []
+    request = Request(run, small_set[0], accept_shortcut=REASON)
+    version = publishing.publish(request, copy, NAME, said.append)
+    card = version_dir(copy, NAME, version) / "assets.extra/model_card.json"
+    flips = json.loads(card.read_bytes())["flips"]
+    accepted = [case for case in flips["cases"] if case["new"]["headline"] != "rejected"]
+    assert len(flips["cases"]) == len(accepted) == sum(flips["counts"].values())
+    assert [line for line in said if "mended" in line]
+
+
+def test_a_run_of_other_fields_is_refused(
+    store: Path, small_set: SmallSet, tiny_run: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    document = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps(document | {"training_data_digest": "0" * 64}))
+    before = published_versions(store, NAME)
+    with pytest.raises(RunError, match="learned from other fields"):
+        publish(run, small_set[0], store)
+    assert published_versions(store, NAME) == before
+
+
+def test_an_unfinished_run_is_refused(
+    store: Path, small_set: SmallSet, tiny_run: Path, tmp_path: Path
+) -> None:
+    run = Path(shutil.copytree(tiny_run, tmp_path / "run"))
+    (run / "model.weights.h5").unlink()
+    before = published_versions(store, NAME)
+    with pytest.raises(RunError, match="no finished model"):
+        publish(run, small_set[0], store)
+    assert published_versions(store, NAME) == before
+    assert not list((store / NAME).glob(".publishing-*"))
+
+
+def test_a_full_disk_leaves_the_store_as_it_was(
+    store: Path, small_set: SmallSet, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    before = published_versions(store, NAME)
+    monkeypatch.setattr(savedmodel, "write_warmup", full)
+    with pytest.raises(OSError, match="No space left"):
+        publish(tiny_run, small_set[0], store)
+    assert published_versions(store, NAME) == before
+    assert not list((store / NAME).glob(".publishing-*"))
+
+
+def test_two_publications_at_once_get_two_numbers(
+    copy: Path, small_set: SmallSet, tiny_run: Path
+) -> None:
+    """The second waits for the first: a lock on the model's folder."""
+    before = published_versions(copy, NAME)
+    numbers: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: numbers.append(publish(tiny_run, small_set[0], copy)))
+        for _ in range(2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(numbers) == [max(before) + 1, max(before) + 2]
+    assert published_versions(copy, NAME) == [*before, *sorted(numbers)]
+
+
+@pytest.mark.parametrize(
+    "file", ["saved_model.pb", "variables/variables.index", "assets.extra/model.tflite"]
+)
+def test_a_tampered_weight_file_is_refused(file: str, copy: Path) -> None:
+    path = version_dir(copy, NAME, 1) / file
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(ContractError, match="does not match its contract"):
+        promote(copy, NAME, 1)
+    with pytest.raises(ContractError, match="does not match its contract"):
+        EmbeddedPredictor(version_dir(copy, NAME, 1))
+    assert not live_path(copy, NAME).exists()
+
+
+def test_a_tampered_contract_is_refused(copy: Path) -> None:
+    """A bound moved by hand: valid, consistent, and not what was published."""
+    path = version_dir(copy, NAME, 1) / CONTRACT_FILE
+    contract = ModelContract.load(version_dir(copy, NAME, 1))
+    path.write_bytes(dataclasses.replace(contract, suspicious_min=0.9).to_json())
+    with pytest.raises(ContractError, match=r"does not match its seal: assets.extra/contract.json"):
+        promote(copy, NAME, 1)
+    with pytest.raises(ContractError, match=r"does not match its seal: assets.extra/contract.json"):
+        EmbeddedPredictor(version_dir(copy, NAME, 1))
+    assert not live_path(copy, NAME).exists()

@@ -1,0 +1,220 @@
+"""The command line as an ML engineer uses it, beside a product that runs."""
+
+import re
+import secrets
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+from diagnosis.imaging.synthetic import draw_smear
+from diagnosis.predictors.seal import SEAL
+from diagnosis.predictors.store import Live, published_versions, read_live
+from tests.diagnosis.support import encode
+from tests.product import KEY, ROOT, Product, clean_environment, copy_product
+
+from .conftest import Rows
+
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+NAME = "all_smear"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the store that this checkout serves."""
+    folder = tmp_path_factory.mktemp("cli") / "serving/models"
+    shutil.copytree(ROOT / "serving/models", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cli(store: Path, small_set: tuple[Path, Rows]) -> Cli:
+    """Runs ``python -m export`` on the small set and that store."""
+
+    def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
+        environment = clean_environment(
+            DATA_DIR=str(small_set[0]),
+            RUNS_DIR=str(store.parent.parent / "runs"),
+            MODEL_STORE=str(store),
+        )
+        return subprocess.run(
+            [sys.executable, "-m", "export", *arguments],
+            cwd=ROOT,
+            env=environment | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(cli: Cli) -> str:
+    """The name of a finished, cross-validated run of the compact network."""
+    train = ("train", "--architecture", "custom_cnn", "--run", "quick")
+    done = cli(*train, "--epochs", "1", "--batch-size", "4")
+    assert done.returncode == 0, done.stderr
+    assert "exact duplicates dropped" in done.stdout
+    assert re.search(r"epoch 1/1 .* min left", done.stdout)
+    done = cli("cross-validate", "quick", "--folds", "2")
+    assert done.returncode == 0, done.stderr
+    return "quick"
+
+
+@pytest.fixture
+def product(store: Path, tmp_path: Path) -> Iterator[tuple[Product, dict[str, str]]]:
+    """The product on that store, and the header of a user who may upload."""
+    root = copy_product(tmp_path / "product")
+    variables = {"MODEL_STORE": str(store), "DEMO_PASSWORD": secrets.token_urlsafe(12)}
+    with Product(root, variables) as product:
+        product.wait_until_ready()
+        token = subprocess.run(
+            [sys.executable, "manage.py", "api_token", "demo"],
+            cwd=root,
+            env=clean_environment(SECRET_KEY=KEY, **variables),
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.split()[-1]
+        yield product, {"Authorization": f"Token {token}"}
+
+
+class Uploads(threading.Thread):
+    """Uploads one field after another until it is stopped, and keeps what was answered."""
+
+    def __init__(self, product: Product, headers: dict[str, str]) -> None:
+        super().__init__()
+        self._product, self._headers = product, headers
+        self.stopped = threading.Event()
+        self.statuses: list[int] = []
+        self.versions: list[int] = []
+        self.answered = threading.Condition()
+
+    def run(self) -> None:
+        seed = 1000
+        while not self.stopped.is_set():
+            seed += 1
+            answer = requests.post(
+                f"{self._product.url}/api/diagnose",
+                files={"image": encode("JPEG", draw_smear(seed, 240, 320), quality=92)},
+                headers=self._headers,
+                timeout=60,
+            )
+            with self.answered:
+                self.statuses.append(answer.status_code)
+                self.versions.append(answer.json()["model"]["version"])
+                self.answered.notify_all()
+
+    def wait_for(self, version: int) -> None:
+        """Wait until that version has answered after this call."""
+        with self.answered:
+            asked = len(self.versions)
+            assert self.answered.wait_for(lambda: version in self.versions[asked:], timeout=60)
+
+
+def test_publish_promote_answer_roll_back(
+    cli: Cli, run: str, store: Path, product: tuple[Product, dict[str, str]]
+) -> None:
+    """While the product runs, without a restart and without a failed request."""
+    before = read_live(store, NAME)
+    uploads = Uploads(*product)
+    uploads.start()
+    try:
+        uploads.wait_for(before.stable)
+        refused = cli("publish", run)
+        assert refused.returncode == 1
+        assert "--accept-regression" in refused.stderr
+        reasons = ("--accept-regression", "A test.", "--accept-shortcut", "A test.")
+        done = cli("publish", run, *reasons)
+        assert done.returncode == 0, done.stderr
+        version = published_versions(store, NAME)[-1]
+        assert f"published version {version}" in done.stdout
+        assert re.search(r"\d+ mended, \d+ broken", done.stdout)
+        assert read_live(store, NAME) == before
+        uploads.wait_for(before.stable)
+
+        assert cli("promote", str(version)).returncode == 0
+        assert read_live(store, NAME) == Live(version, previous=before.stable)
+        assert f"versions: {version}" in (store.parent / "models.config").read_text()
+        uploads.wait_for(version)
+
+        assert cli("rollback").returncode == 0
+        assert read_live(store, NAME) == Live(before.stable, previous=version)
+        uploads.wait_for(before.stable)
+    finally:
+        uploads.stopped.set()
+        uploads.join()
+    assert set(uploads.statuses) == {201}
+    listed = cli("list").stdout.splitlines()
+    assert [line.split()[:2] for line in listed[-1:]] == [[str(version), "previous"]]
+
+
+def test_what_is_tampered_with_is_not_promoted(cli: Cli, store: Path) -> None:
+    before = read_live(store, NAME)
+    copy = store / NAME / "99"
+    shutil.copytree(store / NAME / str(before.stable), copy)
+    try:
+        contract = copy / "assets.extra/contract.json"
+        contract.write_bytes(contract.read_bytes().replace(b'"version":', b'"version": 99, "was":'))
+        done = cli("promote", "99")
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert "does not match its seal: assets.extra/contract.json" in done.stderr
+        assert (copy / SEAL).exists()
+        assert read_live(store, NAME) == before
+    finally:
+        shutil.rmtree(copy)
+
+
+def test_a_version_that_no_server_loads_is_not_promoted(cli: Cli, run: str, store: Path) -> None:
+    before, config = read_live(store, NAME), (store.parent / "models.config").read_bytes()
+    other = next(n for n in published_versions(store, NAME) if n != before.stable)
+    done = cli(
+        "promote", str(other), "--timeout", "0",
+        PREDICTOR_URL="http://127.0.0.1:9/v1/models/all_smear",
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "has not loaded version" in done.stderr
+    assert read_live(store, NAME) == before
+    assert config != b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("publish", "nowhere"), "is no run folder"),
+        (("cross-validate", "nowhere"), "is no run folder"),
+        (("train", "--architecture", "alexnet"), "choose one of"),
+        (("train", "--data", "/nonexistent"), "error: "),
+        (("train", "--weights", "/nonexistent.h5", "--run", "w"), "cannot be read"),
+        (("promote", "77"), "is not published"),
+    ],
+)
+def test_a_wrong_request_is_one_sentence_and_changes_nothing(
+    cli: Cli, store: Path, arguments: tuple[str, ...], says: str
+) -> None:
+    before = published_versions(store, NAME), read_live(store, NAME)
+    done = cli(*arguments)
+    assert done.returncode == 1
+    (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert says in sentence
+    assert done.stderr.strip().endswith(sentence)  # TensorFlow says a word of its own before
+    assert "Traceback" not in done.stderr
+    assert (published_versions(store, NAME), read_live(store, NAME)) == before
+
+
+@pytest.mark.data
+def test_the_quick_benchmark_makes_its_document(cli: Cli, data_dir: Path, tmp_path: Path) -> None:
+    document = tmp_path / "benchmark.md"
+    done = cli("benchmark", "--quick", "--output", str(document), DATA_DIR=str(data_dir))
+    assert done.returncode == 0, done.stderr
+    text = document.read_text()
+    assert "leaky" in text
+    for name in ("custom_cnn", "cell_cnn"):
+        assert re.search(rf"^\| .*{name}.* \|", text, re.MULTILINE)

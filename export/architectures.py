@@ -14,7 +14,7 @@ import keras
 import numpy as np
 from keras import layers
 
-from export.cells import CellAttention, HideBackground
+from export.cells import CellAttention, HideBackground, StandardiseCells
 from export.config import CLASS_LABELS, INPUT_WIDTH
 from export.errors import RunError
 
@@ -112,14 +112,16 @@ def custom_cnn(image: keras.KerasTensor, weights: Path | None) -> keras.KerasTen
 def cell_cnn(image: keras.KerasTensor, weights: Path | None) -> keras.KerasTensor:
     """The compact network on nucleated cells alone: it cannot see the background.
 
-    Everything outside the cells is hidden before the first convolution, and the features are
-    averaged over the cells only, so neither tint nor red cells nor the empty glass can speak
-    for a class, nor how many cells there are. Without any cell the features are all 0.
+    Everything outside the cells is hidden before the first convolution, their colours are
+    standardised over the field, and the features are averaged over the cells only: neither
+    tint nor red cells nor the empty glass can speak for a class, nor how many cells there are.
+    Without any cell the features are all 0.
     The last stage keeps 14 × 14 places, about half a blast each.
     """
     _refuse(weights, "cell_cnn")
     hidden = HideBackground(name=HIDDEN)(image)
-    features = _named(_residual_stages(hidden, CELL_STAGES), FEATURES)
+    cells = StandardiseCells(name="standardised")(hidden)
+    features = _named(_residual_stages(cells, CELL_STAGES), FEATURES)
     attention = CellAttention(name=ATTENTION)(hidden, features)
     weighted = layers.Multiply()([features, attention])
     return layers.Lambda(_sum_of_places, name=POOLED)(weighted)

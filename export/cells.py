@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 PURPLE = 22  # grey levels
 ERODED, DILATED = 5, 9  # canonical pixels; a blast is about 30 across
+SPREAD = 0.5  # deviation of standardised cells, about that of a picture in [−1, 1]
+FLAT = 0.02  # on the same scale: keeps noise in cells of one colour from being blown up
 
 
 def visible_cells(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -67,6 +69,30 @@ class HideBackground(layers.Layer):
         return input_shape
 
 
+class StandardiseCells(layers.Layer):
+    """Gives the cells of each field mean 0 and one deviation in every channel.
+
+    Instance normalisation (Ulyanov et al. 2016) over the cells alone: what lamp, white balance,
+    exposure and staining time do to a whole field, by channel, is taken out, so the network tells
+    classes by how cells differ inside and among one another. What is hidden stays exactly 0.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name=name, trainable=False, dtype="float32")
+
+    def call(self, hidden: keras.KerasTensor) -> keras.KerasTensor:
+        """Float32 [N, H, W, 3] from ``HideBackground`` to the same shape."""
+        visible = _visible(hidden)
+        pixels = ops.maximum(ops.sum(visible, axis=(1, 2), keepdims=True), 1.0)
+        offset = (hidden - ops.sum(hidden, axis=(1, 2), keepdims=True) / pixels) * visible
+        variance = ops.sum(ops.square(offset), axis=(1, 2), keepdims=True) / pixels
+        return SPREAD * offset / (ops.sqrt(variance) + FLAT)
+
+    def compute_output_shape(self, hidden_shape: tuple[int | None, ...]) -> tuple[int | None, ...]:
+        """The same as the input's."""
+        return hidden_shape
+
+
 class CellAttention(layers.Layer):
     """How much each place of a feature map counts: the share of cell in it, summing to 1.
 
@@ -79,8 +105,7 @@ class CellAttention(layers.Layer):
     def call(self, hidden: keras.KerasTensor, features: keras.KerasTensor) -> keras.KerasTensor:
         """Float32 [N, H, W, 3] from ``HideBackground`` and [N, h, w, C] to [N, h, w, 1]."""
         step = hidden.shape[1] // features.shape[1]
-        visible = ops.cast(ops.any(hidden != 0, axis=3, keepdims=True), "float32")
-        share = ops.average_pool(visible, step, step)
+        share = ops.average_pool(_visible(hidden), step, step)
         return share / ops.maximum(ops.sum(share, axis=(1, 2), keepdims=True), 1e-6)
 
     def compute_output_shape(
@@ -88,6 +113,11 @@ class CellAttention(layers.Layer):
     ) -> tuple[int | None, ...]:
         """One number a place."""
         return (*features_shape[:-1], 1)
+
+
+def _visible(hidden: keras.KerasTensor) -> keras.KerasTensor:
+    """1 where ``HideBackground`` shows a pixel, float32 [N, H, W, 1]."""
+    return ops.cast(ops.any(hidden != 0, axis=3, keepdims=True), "float32")
 
 
 def _largest_around(mask: keras.KerasTensor, side: int) -> keras.KerasTensor:

@@ -6,7 +6,14 @@ from numpy.typing import NDArray
 from diagnosis.imaging.synthetic import draw_smear
 from export.audit import paint_over_cells
 from export.augment import fill_corner
-from export.cells import CellAttention, HideBackground, hide_background, visible_cells
+from export.cells import (
+    SPREAD,
+    CellAttention,
+    HideBackground,
+    StandardiseCells,
+    hide_background,
+    visible_cells,
+)
 from export.train import normalise
 
 
@@ -58,6 +65,25 @@ def test_nothing_is_left_of_a_painted_field(fields: NDArray[np.uint8]) -> None:
     for field in fields:
         assert visible_cells(field).any()
         assert not visible_cells(paint_over_cells(field)).any()
+
+
+def test_standardised_cells_do_not_tell_lamp_nor_exposure(fields: NDArray[np.uint8]) -> None:
+    cells = np.stack([visible_cells(field) for field in fields])
+    gains, offset = np.array([0.7, 0.6, 0.8], np.float32), np.float32(0.1)
+    standardise = StandardiseCells("standardised")
+    plain = hide_background(normalise(fields), cells)
+    cast = hide_background(normalise(fields) * gains + offset, cells)
+    answers = np.asarray(standardise(plain)), np.asarray(standardise(cast))
+    np.testing.assert_allclose(answers[0], answers[1], atol=0.1)  # FLAT takes a little away
+    shown = cells[0].astype(bool)
+    assert np.abs(answers[0][0][shown].mean(axis=0)).max() < 1e-4
+    np.testing.assert_allclose(answers[0][0][shown].std(axis=0), SPREAD, rtol=0.2)
+    assert not answers[0][0][~shown].any()
+
+
+def test_a_field_without_cells_stays_empty() -> None:
+    empty = np.zeros((1, 32, 32, 3), np.float32)
+    assert not np.asarray(StandardiseCells("standardised")(empty)).any()
 
 
 def test_attention_is_shared_among_the_cells() -> None:

@@ -92,6 +92,15 @@ def test_a_map_that_lies_beside_the_cells_fails(rng: np.random.Generator, cells:
     assert figures["passed"] is False
 
 
+def test_what_maps_share_beside_the_cells_is_not_compared(
+    rng: np.random.Generator, drawn: Callable[[], Maps], cells: Maps
+) -> None:
+    beside = rng.random(cells.shape) * (cells == 0)
+    figures = sanity(drawn() + beside, stacked(drawn) + beside, stacked(drawn) + beside, cells)
+    assert figures["rank_correlation_all"] < 0.35
+    assert figures["plain_all"] > 0.5
+
+
 def test_an_empty_map_fails(drawn: Callable[[], Maps], cells: Maps) -> None:
     figures = sanity(np.zeros_like(cells), stacked(drawn), stacked(drawn), cells)
     assert (figures["passed"], figures["mass_on_cells"]) == (False, 0)
@@ -159,4 +168,5 @@ def test_a_network_that_learned_nothing_fails(little: str, images: NDArray[np.ui
     assert figures["passed"] is False
     others = saliency_figures(model, CALIBRATION, little, images, seeds=[6, 7])
     assert others["rank_correlation_all"] < 0.99
+    assert others["rank_correlation_all"] != others["rank_correlation_last_layer"]
     assert others["networks"] == 2

@@ -22,7 +22,7 @@ FEATURES = "features"
 ATTENTION = "attention"
 POOLED = "pooled"
 LOGITS = "logits"
-HIDDEN = "hidden"  # the picture of which only the nucleated cells are left
+HIDDEN = "hidden"  # the picture of which nucleated cells alone are left, and where they are
 
 # Width, number of residual blocks and stride of each stage, after the two strided convolutions.
 Stages = tuple[tuple[int, int, int], ...]

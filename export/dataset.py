@@ -54,7 +54,7 @@ class DataSet:
     """All fields of an image set, and what had to be done to get them.
 
     Attributes:
-        fields: without exact duplicates; in the table's order, or by class and file name.
+        fields: without exact duplicates; in the table's order, or by folder and file name.
         duplicates: how many files were left out because another one shows the same pixels.
         grouping: groups and split were ``given`` by the table, or ``found`` by ``grouping``.
         folder: which holds the class folders.
@@ -160,7 +160,7 @@ def short_name(path: Path) -> str:
 
 
 def _scan(folder: Path) -> dict[Path, _File]:
-    """Every image in the class folders, by class and name."""
+    """Every image in the class folders, by folder and name."""
     label_of = {
         path: label
         for directory, label in _class_folders(folder)
@@ -184,7 +184,7 @@ def _scan(folder: Path) -> dict[Path, _File]:
 
 
 def _class_folders(folder: Path) -> list[tuple[Path, int]]:
-    """Folder and label of every class folder, in the order of the labels."""
+    """Folder and label of every class folder, by name."""
     inside = [path for path in _inside(folder) if path.is_dir()]
     found = [(path, _LABEL_OF[path.name]) for path in inside if path.name in _LABEL_OF]
     if not found:
@@ -198,7 +198,7 @@ def _class_folders(folder: Path) -> list[tuple[Path, int]]:
                 f"{path} holds images but is named after no class; call it one of "
                 f"{', '.join(_LABEL_OF)}, or move it elsewhere."
             )
-    return sorted(found, key=lambda item: item[1])
+    return found
 
 
 def _inside(folder: Path) -> list[Path]:
@@ -260,7 +260,7 @@ def _field(row: dict[str, str], table: Path) -> Field:
         label=_LABEL_OF[row["class"]],
         group=row["group"],
         split=row["split"],
-        sha256=row["sha256"].lower(),
+        sha256=row["sha256"],
     )
 
 

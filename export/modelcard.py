@@ -263,7 +263,9 @@ def _saliency(figures: Mapping[str, Any] | None) -> list[str]:
         f"{figures['rank_correlation_last_layer']:.2f} (below {figures['bound']:.2f} is asked). "
         f"{figures['mass_on_cells']:.0%} of the activation lies on nucleated cells, which take "
         f"{figures['area_of_cells']:.0%} of the area (more than {figures['factor']:.0f} times as "
-        "much is asked).",
+        "much is asked). Plain correlation over all places is "
+        f"{figures['plain_all']:.2f} and {figures['plain_last_layer']:.2f}: where it is near 1, a "
+        "map shows the eye mostly where the cells are.",
     ]
 
 

@@ -7,7 +7,7 @@ weights drawn anew and (b) with the last dense layer alone drawn anew.
 
 *Why a partial correlation.* A network that sees cells alone (``cell_cnn``) weights its evidence by
 the share of cell in each place, so its map follows the cells whatever its weights are: trained and
-random networks had a rank correlation of 0.92 over all 49 places, and still of 0.72 – 0.79 over
+random networks had a rank correlation of 0.91 – 0.92 over 49 places, and still 0.72 – 0.79 over
 those that hold cells, because a place full of cell outranks one that holds a rim. So Spearman's
 correlation is taken over places with cells only, with the share of cell taken out of both maps
 (partial rank correlation). What a map says beyond where cells are must come from the weights;
@@ -17,10 +17,10 @@ shows where the cells are.
 
 *Why these bounds.* Measured on 125 fields (every fourth of calibration) and 10 seeds, median
 absolute partial correlation for (a) and (b): version 1 0.38 and 0.61, two trial trainings of
-``cell_cnn`` 0.23 and 0.36, 0.21 and 0.39. A control that forgets the class (the norm of the
-features): version 1 0.66 and 1, ``cell_cnn`` 0.28 and 1. ``BOUND`` stands between 0.38 and 0.66; on
-``cell_cnn`` it takes (b) to find the control out. Single seeds ranged from 0.19 to 0.79 in version
-1, hence ten of them.
+``cell_cnn``, before it standardised colours, 0.23 and 0.36, 0.21 and 0.39. A control that forgets
+the class (the norm of the features): version 1 0.66 and 1, ``cell_cnn`` 0.28 and 1. ``BOUND``
+stands between 0.38 and 0.66; on ``cell_cnn`` it takes (b) to find the control out. Single seeds
+ranged from 0.19 to 0.79 in version 1, hence ten of them.
 
 *Localisation.* Activation must lie on cells more than their area alone would bring. Share of
 activation on cells over share of area, same fields: version 1 1.2, random networks of its

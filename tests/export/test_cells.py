@@ -1,3 +1,5 @@
+import colorsys
+
 import keras
 import numpy as np
 import pytest
@@ -8,6 +10,8 @@ from export.audit import paint_over_cells
 from export.augment import fill_corner
 from export.cells import (
     FLAT,
+    OFFSETS,
+    RULES,
     SPREAD,
     CellAttention,
     HideBackground,
@@ -32,6 +36,20 @@ def test_the_layer_hides_exactly_what_the_mask_does_not_show(fields: NDArray[np.
         assert 0 < cells.mean() < 1
         hidden = np.asarray(HideBackground("hidden")(normalise(images)))
         np.testing.assert_array_equal(hidden, hide_background(normalise(images), cells))
+
+
+def test_hue_and_saturation_are_those_of_the_audit() -> None:
+    """The sums against hue computed the usual way, on every fourth level of each channel."""
+    levels = np.arange(0, 256, 4)
+    rgb = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(-1, 3)
+    red, green, blue = rgb.T
+    hue = np.array([colorsys.rgb_to_hsv(*pixel)[0] for pixel in rgb / 255]) * 360
+    saturated = (red + blue) / 2 - green > 22
+    clear = saturated & ((np.abs(hue - 234) > 0.01) & (np.abs(hue - 359) > 0.01))
+    purple = (rgb @ RULES.T + OFFSETS).min(axis=1) >= 1
+    assert clear.sum() > 50_000
+    np.testing.assert_array_equal(purple[clear], (hue[clear] >= 234) & (hue[clear] < 359))
+    assert not purple[~saturated].any()
 
 
 @pytest.mark.parametrize(
@@ -73,26 +91,26 @@ def test_standardised_cells_do_not_tell_lamp_nor_exposure(fields: NDArray[np.uin
     gains, offset = np.array([0.7, 0.6, 0.8], np.float32), np.float32(0.1)
     standardise = StandardiseCells("standardised")
     plain = hide_background(normalise(fields), cells)
-    cast = hide_background(normalise(fields) * gains + offset, cells)
+    cast = hide_background((normalise(fields) * gains + offset).astype(np.float32), cells)
     answers = np.asarray(standardise(plain)), np.asarray(standardise(cast))
     np.testing.assert_allclose(answers[0], answers[1], atol=0.1)  # FLAT takes a little away
     shown = cells[0].astype(bool)
     assert np.abs(answers[0][0][shown].mean(axis=0)).max() < 1e-4
-    before = plain[0][shown].std(axis=0)
+    before = plain[0][shown][:, :3].std(axis=0)
     after = answers[0][0][shown].std(axis=0)
     np.testing.assert_allclose(after, SPREAD * before / (before + FLAT), rtol=1e-3)
     assert not answers[0][0][~shown].any()
 
 
 def test_a_field_without_cells_stays_empty() -> None:
-    empty = np.zeros((1, 32, 32, 3), np.float32)
+    empty = np.zeros((1, 32, 32, 4), np.float32)
     assert not np.asarray(StandardiseCells("standardised")(empty)).any()
 
 
 def test_attention_is_shared_among_the_cells() -> None:
-    hidden = np.zeros((2, 64, 64, 3), np.float32)
-    hidden[0, :16, :16] = 0.5
-    hidden[0, 16:24, 16:32, 1] = -0.1  # half a place
+    hidden = np.zeros((2, 64, 64, 4), np.float32)
+    hidden[0, :16, :16, 3] = 1
+    hidden[0, 16:24, 16:32, 3] = 1  # half a place
     features = np.zeros((2, 4, 4, 8), np.float32)
     attention = np.asarray(CellAttention("attention")(hidden, features))[..., 0]
     assert attention[0, 0, 0] == pytest.approx(2 / 3)

@@ -279,9 +279,9 @@ def test_a_network_of_cells_alone_learns_from_windows_in_which_nothing_else_is_l
     model = train(config, training, held_out, tmp_path / "run", quiet)
     assert len(seen) == len(training)
     for window in seen:
-        assert window.shape == (64, 64, 3)
-        shown = (window != 0).any(axis=2).mean()
-        assert 0 < shown < 0.9
+        assert window.shape == (64, 64, 4)
+        assert 0 < window[..., 3].mean() < 0.9
+        assert not window[window[..., 3] == 0].any()
     assert model.input_shape == (None, 224, 224, 3)
 
 

@@ -77,7 +77,7 @@ def test_synthetic_fields_are_screened_one_by_one_and_stand_in_the_gallery(
     expect(page.get_by_role("heading", name="Field 1 of 3")).to_be_visible()
     page.get_by_role("link", name="Next field").click()
     expect(page.get_by_role("heading", name="Field 2 of 3")).to_be_visible()
-    assert page.locator(".field-image").evaluate("image => image.naturalWidth") == 1024
+    expect(page.locator(".field-image")).to_have_js_property("naturalWidth", 1024)
 
 
 def test_drawn_receipt_is_refused_with_its_reason_in_the_portal_and_by_api(

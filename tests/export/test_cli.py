@@ -1,5 +1,6 @@
 """The command line as an ML engineer uses it, beside a product that runs."""
 
+import dataclasses
 import re
 import secrets
 import shutil
@@ -12,9 +13,10 @@ from pathlib import Path
 import pytest
 import requests
 
+from diagnosis.imaging.contract import CONTRACT_FILE, ModelContract
 from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.predictors.seal import SEAL
-from diagnosis.predictors.store import Live, published_versions, read_live
+from diagnosis.predictors.seal import SEAL, seal
+from diagnosis.predictors.store import Live, live_path, published_versions, read_live
 from tests.diagnosis.support import encode
 from tests.product import KEY, ROOT, Product, clean_environment, copy_product
 
@@ -22,6 +24,7 @@ from .conftest import Rows
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 NAME = "all_smear"
+pytestmark = pytest.mark.xdist_group("export_cli")  # one store and one run for all
 
 
 @pytest.fixture(scope="module")
@@ -172,17 +175,23 @@ def test_what_is_tampered_with_is_not_promoted(cli: Cli, store: Path) -> None:
         shutil.rmtree(copy)
 
 
-def test_a_version_that_no_server_loads_is_not_promoted(cli: Cli, run: str, store: Path) -> None:
-    before, config = read_live(store, NAME), (store.parent / "models.config").read_bytes()
-    other = next(n for n in published_versions(store, NAME) if n != before.stable)
-    done = cli(
-        "promote", str(other), "--timeout", "0",
-        PREDICTOR_URL="http://127.0.0.1:9/v1/models/all_smear",
-    )  # fmt: skip
-    assert done.returncode == 1
-    assert "has not loaded version" in done.stderr
-    assert read_live(store, NAME) == before
-    assert config != b""
+def test_a_version_that_no_server_loads_is_not_promoted(cli: Cli, store: Path) -> None:
+    before, live = read_live(store, NAME), live_path(store, NAME).read_bytes()
+    copy = store / NAME / "98"
+    shutil.copytree(store / NAME / str(before.stable), copy)
+    try:
+        contract = ModelContract.load(copy)
+        (copy / CONTRACT_FILE).write_bytes(dataclasses.replace(contract, version=98).to_json())
+        seal(copy)
+        nowhere = "http://127.0.0.1:9/v1/models/all_smear"
+        done = cli("promote", "98", "--timeout", "0", PREDICTOR_URL=nowhere)
+        assert done.returncode == 1
+        assert "has not loaded version 98" in done.stderr
+        assert read_live(store, NAME) == before
+        assert cli("promote", "98").returncode == 0  # embedded, there is no server to wait for
+    finally:
+        live_path(store, NAME).write_bytes(live)
+        shutil.rmtree(copy)
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,10 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
     except OSError as error:
         where = f" ({error.filename})" if error.filename else ""
-        print(f"error: {error.strerror or error}{where}; nothing was changed.", file=sys.stderr)
+        print(
+            f"error: {error.strerror or error}{where}; what was finished before stands.",
+            file=sys.stderr,
+        )
         return 1
     except KeyboardInterrupt:
         print("stopped; the same command goes on from here", file=sys.stderr)

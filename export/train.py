@@ -72,18 +72,25 @@ def train(
         The finished network, averaged weights in place.
 
     Raises:
-        RunError: ``run`` was begun with another configuration or other data.
+        RunError: ``run`` was begun with another configuration or other data, the fields do not
+            fill a batch, or ``config`` names weights that are not given.
     """
     if weights is not None:
         config = dataclasses.replace(config, weights=file_digest(weights))
+    elif config.weights and not (run / CHECKPOINT).exists():
+        # Random weights under the name of others would make every figure of the run a lie.
+        raise RunError(
+            f"{run} is to begin from ImageNet weights (sha256 {config.weights[:12]}…), and their "
+            "file is not given. Fold networks cannot begin from such weights yet."
+        )
+    steps = len(training) // config.batch_size
+    if steps == 0:
+        raise RunError(f"{len(training)} fields do not fill one batch of {config.batch_size}.")
     begin(config, training, run)
     if (run / MODEL).exists():
         report(f"{run} is finished")
         return load_run(run)
     cv2.setNumThreads(1)  # the network's own threads need the cores
-    steps = len(training) // config.batch_size
-    if steps == 0:
-        raise RunError(f"{len(training)} fields do not fill one batch of {config.batch_size}.")
     model = architectures.build(config.architecture, config.seed)
     learner = _resume_or_build(config, steps, run, weights)
     done = int(learner.optimizer.iterations) // steps

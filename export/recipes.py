@@ -6,6 +6,10 @@ from export.runs import TrainConfig
 RECIPES: dict[str, TrainConfig] = {
     # Sees cells alone; windows of them teach as much as whole fields in half the time.
     "cell_cnn": TrainConfig(architecture="cell_cnn", epochs=40, window=160),
+    # Begun from ImageNet weights (`train --weights`), so a lower peak and fewer epochs.
+    "cell_mobilenet_v2": TrainConfig(
+        architecture="cell_mobilenet_v2", epochs=12, learning_rate=5e-4, window=160
+    ),
     "custom_cnn": TrainConfig(architecture="custom_cnn", epochs=45),
     # Large networks from random weights: a lower peak, less decay.
     "efficientnet_b3": TrainConfig(

@@ -40,8 +40,9 @@ class TrainConfig:
             that see cells alone get none.
         ema_momentum: per step, for the averaged weights that are evaluated and published.
         colour: how far colours are varied, in [0, 1].
-        window: side in pixels of what a network that sees cells alone learns from at a time;
-            the others always learn from whole fields.
+        window: side in pixels of the part of a field that is learned from at a time. What a
+            network answers is an average over places, so it learns from parts what it says of
+            whole fields, in a fraction of the time.
         precision: Keras's dtype policy while learning. ``mixed_bfloat16`` is faster where the
             processor multiplies bfloat16; weights are float32 in any case.
         weights: sha256 of the local file of ImageNet weights begun from; empty for random ones.

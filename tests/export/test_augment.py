@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 
 from diagnosis.imaging.synthetic import draw_smear
-from export.augment import augment, fill_corner, generator, patch
+from export.augment import augment, fill_corner, generator, patch, random_window
 from export.config import COVERED
 
 BOX = np.s_[COVERED.top : COVERED.bottom, COVERED.left : COVERED.right]
@@ -77,3 +77,19 @@ def test_a_patch_is_one_rectangle_of_the_other_field() -> None:
         places.add((rows[0], columns[0]))
     assert len(places) == 30
     assert not ours.any()
+
+
+def test_a_random_window_is_a_part_of_the_field_and_reaches_every_edge(
+    field: NDArray[np.uint8],
+) -> None:
+    rows, columns = np.mgrid[:224, :224].astype(np.uint8)
+    numbered = np.dstack([rows, columns, field[..., 0]])
+    corners = set()
+    for index in range(400):
+        window = random_window(numbered, 216, generator(0, 0, index))
+        top, left = (int(x) for x in window[0, 0, :2])
+        assert np.array_equal(window, numbered[top : top + 216, left : left + 216])
+        assert window.shape == (216, 216, 3)
+        corners.add((top, left))
+    assert {top for top, _ in corners} == {left for _, left in corners} == set(range(9))
+    assert np.array_equal(random_window(field, 224, generator(0, 0, 0)), field)

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,15 +8,18 @@ import h5py
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from export import architectures
 from export import train as training_module
+from export.augment import random_window
 from export.crossval import cross_validate, out_of_fold_figures, read_out_of_fold
 from export.dataset import data_digest, read_fields
 from export.errors import RunError
 from export.runs import TrainConfig
 from export.split import official_split
 from export.train import (
+    begun_from,
     class_weights,
     covered_images,
     load_run,
@@ -302,6 +306,38 @@ def test_too_few_fields_for_a_batch_is_said(
     with pytest.raises(RunError, match="do not fill one batch"):
         train(config, training[:3], held_out, tmp_path / "run", quiet)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_network_of_whole_fields_may_learn_from_windows(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, held_out = official_split(read_fields(small_set[0]))
+    seen: list[tuple[int, ...]] = []
+
+    def record(varied: NDArray[np.uint8], side: int, rng: np.random.Generator) -> object:
+        window = random_window(varied, side, rng)
+        seen.append(window.shape)
+        return window
+
+    monkeypatch.setattr("export.train.random_window", record)
+    windowed = dataclasses.replace(config, window=64)
+    model = train(windowed, training, held_out, tmp_path / "run", quiet)
+    assert set(seen) == {(64, 64, 3)}
+    assert model.input_shape == (None, 224, 224, 3)
+
+
+def test_a_run_begins_from_the_file_it_names_and_from_no_other(
+    config: TrainConfig, tmp_path: Path
+) -> None:
+    file, other = tmp_path / "a.weights.h5", tmp_path / "b.weights.h5"
+    file.write_bytes(b"weights")
+    other.write_bytes(b"other weights")
+    assert begun_from(config, None) == config
+    begun = begun_from(config, file)
+    assert begun.weights == hashlib.sha256(b"weights").hexdigest()
+    assert begun_from(begun, file) == begun
+    with pytest.raises(RunError, match="is not the file that the run began from"):
+        begun_from(begun, other)
 
 
 def test_folds_do_not_begin_from_random_weights_under_the_name_of_others(

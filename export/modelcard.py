@@ -358,7 +358,8 @@ def _train_command(card: Card) -> str:
     training = card["training"]
     given = {key: training[key] for key in ("epochs", "seed", "precision") if key in training}
     options = "".join(f" --{key} {value}" for key, value in given.items())
-    return f"    python -m export train --architecture {card['architecture']}{options}{_weights_option(card)}"
+    options += _weights_option(card)
+    return f"    python -m export train --architecture {card['architecture']}{options}"
 
 
 def _fold_options(card: Card) -> str:

@@ -80,7 +80,8 @@ def test_temperature_is_found_again() -> None:
 
 def test_no_malignant_calibration_field_is_not_suspicious() -> None:
     bound = fit_not_suspicious_max(np.array([0.04, 0.9, 0.99]))
-    assert 0.039 < bound < 0.04
+    assert 0.038 < bound < 0.0395  # clear of the field by more than runtimes may differ
+    assert fit_not_suspicious_max(np.array([0.0002, 0.9])) == 0
     assert fit_not_suspicious_max(np.array([0.8, 0.9])) == NOT_SUSPICIOUS_CEILING
 
 

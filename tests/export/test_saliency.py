@@ -20,7 +20,7 @@ from export.saliency import (
     saliency_figures,
     sanity,
 )
-from export.train import normalise
+from export.train import normalise, settle_statistics
 
 FIELDS, NETWORKS = 12, 3
 CALIBRATION = Calibration(
@@ -144,10 +144,13 @@ def little(monkeypatch: pytest.MonkeyPatch) -> str:
     return "little"
 
 
-def test_networks_are_drawn_anew_wholly_or_in_the_last_layer(little: str) -> None:
+def test_networks_are_drawn_anew_wholly_or_in_the_last_layer(
+    little: str, images: NDArray[np.uint8]
+) -> None:
     model = architectures.build(little, 1)
-    ((all_weights, last_layer),) = randomised_networks(model, CALIBRATION, little, [5])
+    ((all_weights, last_layer),) = randomised_networks(model, CALIBRATION, little, images, [5])
     expected = architectures.build(little, 5)
+    settle_statistics(expected, images, 5)
     for found, drawn in zip(all_weights.get_weights(), expected.get_weights(), strict=True):
         assert np.array_equal(found, drawn)
     for layer, ours in zip(last_layer.layers, model.layers, strict=True):
@@ -161,6 +164,7 @@ def test_networks_are_drawn_anew_wholly_or_in_the_last_layer(little: str) -> Non
 def test_a_network_that_learned_nothing_fails(little: str, images: NDArray[np.uint8]) -> None:
     """The network of seed 5 held against itself: its maps owe nothing to training."""
     model = architectures.build(little, 5)
+    settle_statistics(model, images, 5)
     figures = saliency_figures(model, CALIBRATION, little, images, seeds=[5])
     assert figures["n"] > 0
     assert figures["rank_correlation_all"] == pytest.approx(1)

@@ -18,12 +18,12 @@ shows where the cells are.
 *Why random networks are settled.* Their batch normalisations are set on the fields: MobileNetV2 as
 it is drawn shrinks what passes through it so far that no evidence is left to compare.
 
-*Why these bounds.* Measured, before random networks were settled, on 125 fields (every fourth of calibration) and 10 seeds, median
-absolute partial correlation for (a) and (b): version 1 0.38 and 0.61, two trial trainings of
-``cell_cnn``, before it standardised colours, 0.23 and 0.36, 0.21 and 0.39. A control that forgets
-the class (the norm of the features): version 1 0.66 and 1, ``cell_cnn`` 0.28 and 1. ``BOUND``
-stands between 0.38 and 0.66; on ``cell_cnn`` it takes (b) to find the control out. Single seeds
-ranged from 0.19 to 0.79 in version 1, hence ten of them.
+*Why these bounds.* Measured, before random networks were settled, on 125 fields (every fourth of
+calibration) and 10 seeds, median absolute partial correlation for (a) and (b): version 1 0.38 and
+0.61, two trial trainings of ``cell_cnn``, before it standardised colours, 0.23 and 0.36, 0.21 and
+0.39. A control that forgets the class (the norm of the features): version 1 0.66 and 1,
+``cell_cnn`` 0.28 and 1. ``BOUND`` stands between 0.38 and 0.66; on ``cell_cnn`` it takes (b) to
+find the control out. Single seeds ranged from 0.19 to 0.79 in version 1, hence ten of them.
 
 *Localisation.* Activation must lie on cells more than their area alone would bring. Share of
 activation on cells over share of area, same fields: version 1 1.2, random networks of its

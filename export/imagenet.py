@@ -97,13 +97,13 @@ def set_weights(model: keras.Model, state: State) -> None:
         ValueError: the tensors are not those of this network.
     """
     names = iter([name for name in state if not name.endswith("num_batches_tracked")])
-    offset = np.float32(0)
+    nothing = offset = np.zeros(1, np.float32)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             scale, shift, mean, variance = (state[next(names)] for _ in range(4))
             variance = np.maximum(variance + TORCH_EPSILON - KERAS_EPSILON, 0)
             layer.set_weights([scale, shift, mean - offset, variance])
-            offset = np.float32(0)
+            offset = nothing
         elif isinstance(layer, keras.layers.DepthwiseConv2D):
             layer.set_weights([state[next(names)].transpose(2, 3, 0, 1)])
         elif isinstance(layer, keras.layers.Conv2D):

@@ -38,7 +38,9 @@ class Scripted:
 
 @pytest.fixture
 def contract(published: Path) -> ModelContract:
-    return dataclasses.replace(ModelContract.load(published), ood_max=1.0, suspicious_min=0.5)
+    return dataclasses.replace(
+        ModelContract.load(published), ood_max=1.0, suspicious_min=0.5, not_suspicious_max=0.01
+    )
 
 
 @pytest.fixture(scope="module")

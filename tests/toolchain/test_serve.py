@@ -8,7 +8,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -84,6 +84,21 @@ def test_first_start_prepares_and_second_only_serves(tmp_path: Path) -> None:
     assert "database" not in log
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """No signal is ignored, as in a terminal.
+
+    A suite started by nohup ignores SIGHUP, one started in the background SIGINT; what it starts
+    inherits that, and the product keeps to it.
+    """
+    asked = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+    before = {number: signal.signal(number, signal.SIG_DFL) for number in asked}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("heeded")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_signal_stops_everything(root: Path, number: signal.Signals) -> None:
     with Product(root) as product:

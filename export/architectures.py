@@ -35,6 +35,9 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)  # grey levels; what ResNet50's weights expect
 
+# Networks that see nucleated cells and nothing else.
+OF_CELLS = frozenset({"cell_cnn", "cell_mobilenet_v2"})
+
 Architecture = Callable[[keras.KerasTensor, Path | None], keras.KerasTensor]
 
 
@@ -117,8 +120,7 @@ def cell_cnn(image: keras.KerasTensor, weights: Path | None) -> keras.KerasTenso
     The last stage keeps 14 × 14 places, about half a blast each.
     """
     _refuse(weights, "cell_cnn")
-    hidden = HideBackground(name=HIDDEN)(image)
-    cells = StandardiseCells(name="standardised")(hidden)
+    hidden, cells = _standardised_cells(image)
     return _mean_of_cells(_residual_stages(cells, CELL_STAGES), hidden)
 
 
@@ -128,8 +130,7 @@ def cell_mobilenet_v2(image: keras.KerasTensor, weights: Path | None) -> keras.K
     Standardised cells have the mean and spread of the pictures it was made for. Its last 1 × 1
     convolution, to 1,280 channels for the thousand classes of ImageNet, is left out.
     """
-    hidden = HideBackground(name=HIDDEN)(image)
-    cells = StandardiseCells(name="standardised")(hidden)
+    hidden, cells = _standardised_cells(image)
     backbone = keras.applications.MobileNetV2(
         input_tensor=cells, include_top=False, weights=None, input_shape=image.shape[1:]
     )
@@ -186,6 +187,12 @@ ARCHITECTURES: dict[str, Architecture] = {
 
 def _mean(features: keras.KerasTensor) -> keras.KerasTensor:
     return layers.GlobalAveragePooling2D(name=POOLED)(_named(features, FEATURES))
+
+
+def _standardised_cells(image: keras.KerasTensor) -> tuple[keras.KerasTensor, keras.KerasTensor]:
+    """The picture with its background hidden, and its cells in standardised colours."""
+    hidden = HideBackground(name=HIDDEN)(image)
+    return hidden, StandardiseCells(name="standardised")(hidden)
 
 
 def _mean_of_cells(features: keras.KerasTensor, hidden: keras.KerasTensor) -> keras.KerasTensor:

@@ -119,9 +119,8 @@ def patch(
 def random_window(
     varied: NDArray[np.uint8], side: int, rng: np.random.Generator
 ) -> NDArray[np.uint8]:
-    """A square part of a field, uint8 [side, side, 3]; the whole of it where it is no larger."""
-    spare = np.maximum(0, np.subtract(varied.shape[:2], side))
-    top, left = rng.integers(0, spare + 1)
+    """A square part of a field, uint8 [side, side, 3]; ``side`` is not above the field's."""
+    top, left = rng.integers(0, np.subtract(varied.shape[:2], side) + 1)
     return varied[top : top + side, left : left + side]
 
 

@@ -114,17 +114,17 @@ def benchmark(
     for planned in plan:
         begin_with = (weights or {}).get(planned.architecture)
         config = begun_from(planned, begin_with)
-        for protocol, make in ((RANDOM, _random), (GROUPED, partial(_grouped, folds=folds))):
+        for protocol, make in ((RANDOM, _random), (GROUPED, _grouped)):
             if protocol in parts:
-                run = folder / config.architecture / protocol
-                asked = {
-                    "config": dataclasses.asdict(config),
-                    "folds": folds if protocol == GROUPED else 1,
-                    "data_digest": data_digest(fields),
-                }
-                target = results / f"{config.architecture}-{protocol}"
-                make_it = partial(make, config, fields, run, target, report, begin_with)
-                _make_once(asked, target, make_it)
+                part = _Part(
+                    config=config,
+                    fields=fields,
+                    folds=folds if protocol == GROUPED else 1,
+                    run=folder / config.architecture / protocol,
+                    target=results / f"{config.architecture}-{protocol}",
+                    weights=begin_with,
+                )
+                _make_once(part, partial(make, part, report))
     if COST in parts:
         models = {c.architecture: _finished(folder / c.architecture, folds) for c in plan}
         trained = {name: model for name, model in models.items() if model is not None}
@@ -235,9 +235,29 @@ def time_in_turn(folder: Path, names: Sequence[str]) -> dict[str, dict[str, floa
     return medians
 
 
-def _make_once(asked: Figures, target: Path, make: Callable[[], Figures]) -> None:
-    """Write ``target``.json from ``make``, unless it already answers what is ``asked``."""
-    path = target.with_suffix(".json")
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Part:
+    """One protocol of one architecture: what is asked for, and where it is made and kept."""
+
+    config: TrainConfig
+    fields: Sequence[Field]
+    folds: int
+    run: Path
+    target: Path
+    weights: Path | None
+
+    def asked(self) -> Figures:
+        """What decides the result, as it is kept with it."""
+        return {
+            "config": dataclasses.asdict(self.config),
+            "folds": self.folds,
+            "data_digest": data_digest(self.fields),
+        }
+
+
+def _make_once(part: _Part, make: Callable[[], Figures]) -> None:
+    """Write the part's .json from ``make``, unless it already answers what is asked."""
+    path, asked = part.target.with_suffix(".json"), part.asked()
     if path.exists():
         found = json.loads(path.read_bytes())
         if all(found.get(key) == value for key, value in asked.items()):
@@ -245,49 +265,36 @@ def _make_once(asked: Figures, target: Path, make: Callable[[], Figures]) -> Non
     _write(path, asked | make())
 
 
-def _random(
-    config: TrainConfig,
-    fields: Sequence[Field],
-    run: Path,
-    target: Path,
-    report: Report,
-    weights: Path | None,
-) -> Figures:
+def _random(part: _Part, report: Report) -> Figures:
     """One network on the leaky split; temperatures cross-fitted by halves of its held-out side."""
-    training, held_out = leaky_random_split(fields, config.seed)
+    training, held_out = leaky_random_split(part.fields, part.config.seed)
     report(f"random split, leaky: {len(training)} train, {len(held_out)} held out")
     held_out = sorted(held_out, key=lambda field: (field.label, field.sha256))
-    model = train(config, training, held_out, run, report, weights)
+    model = train(part.config, training, held_out, part.run, report, part.weights)
     logits = predict_logits(model, covered_images(held_out))
-    with target.with_suffix(".csv").open("w", newline="") as lines:
+    table = part.target.with_suffix(".csv")
+    with table.open("w", newline="") as lines:
         writer = csv.writer(lines)
         writer.writerow(["sha256", "group", "label", "fold", *ANSWERS])
         for number, (field, answer) in enumerate(zip(held_out, logits, strict=True)):
             start = [field.sha256, field.group, field.label, 1 + number % 2]
             writer.writerow([*start, *(f"{logit:.6g}" for logit in answer)])
-    answers = read_answers(target.with_suffix(".csv"))
+    answers = read_answers(table)
     probabilities = answers.probabilities()
     figures = classification(answers.labels, answers.logits.argmax(axis=1), answers.groups) | {
         "split": "random over fields, leaky",
         "area_under_roc": area_under_roc(probabilities, answers.labels),
         "expected_calibration_error": calibration_error(probabilities, answers.labels),
     }
-    return _made([run], figures)
+    return _made([part.run], figures)
 
 
-def _grouped(
-    config: TrainConfig,
-    fields: Sequence[Field],
-    run: Path,
-    target: Path,
-    report: Report,
-    weights: Path | None,
-    folds: int,
-) -> Figures:
+def _grouped(part: _Part, report: Report) -> Figures:
     """Grouped cross-validation; its figures are those of the model card."""
-    table = cross_validate(run, config, fields, folds, report, weights)
-    shutil.copyfile(table, target.with_suffix(".csv"))
-    figures = out_of_fold_figures(run, fields)
+    run, folds = part.run, part.folds
+    table = cross_validate(run, part.config, part.fields, folds, report, part.weights)
+    shutil.copyfile(table, part.target.with_suffix(".csv"))
+    figures = out_of_fold_figures(run, part.fields)
     if figures is None:
         raise RunError(f"{table} vanished; make it again.")
     return _made([run / FOLD.format(i, folds) for i in range(1, folds + 1)], figures)

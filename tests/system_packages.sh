@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the tests need beside Python packages: Chromium, a MariaDB server, and what mysqlclient
+# What the tests need beside Python packages: Chromium, MariaDB and Redis servers, and what mysqlclient
 # is built with. Installs it where this may (root, apt); else says what is missing.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin # where Debian puts servers
@@ -9,6 +9,7 @@ needs() { command -v "$1" >/dev/null || missing+=("$2"); }
 needs "${CHROMIUM:-chromium}" chromium
 needs mariadbd mariadb-server
 needs mariadb_config libmariadb-dev
+needs redis-server redis-server
 needs pkg-config pkg-config
 needs cc gcc
 header=$("${PYTHON:-python3}" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h

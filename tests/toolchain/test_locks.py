@@ -9,7 +9,7 @@ from packaging.utils import canonicalize_name
 
 from tests.product import ROOT
 
-LOCKS = ("run", "mysql", "ml", "dev")
+LOCKS = ("run", "mysql", "production", "ml", "dev")
 
 
 def pins(lock: str) -> dict[str, set[tuple[str, str]]]:

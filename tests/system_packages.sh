@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# What the tests need beside Python packages: Chromium, MariaDB and Redis servers, and what mysqlclient
+# What the tests need beside Python packages: Chromium, MariaDB, Redis, and what mysqlclient
 # is built with. Installs it where this may (root, apt); else says what is missing.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin # where Debian puts servers

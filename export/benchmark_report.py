@@ -292,12 +292,13 @@ def _pictures(pictures: Pictures) -> str:
     )
     return (
         "## Pictures\n\n"
-        "Learning curves: solid held out (at most 256 fields of them), averaged weights; dashed "
-        "in training, augmented, raw weights; under (b) the mean over the folds. Batch "
-        "normalisations are set after the last epoch, so the finished network may lie above the end of its curve. No epoch was chosen "
-        "by a curve; the last one counts. Risk and coverage: the share of wrong answers among "
-        "those given when fields with the smallest largest probability are left unanswered "
-        "first; the marks of (b) are the confident headlines, which look at `ood_score` as well."
+        "Learning curves: solid held out (at most 256 fields of them), averaged weights; dashed"
+        " in training, augmented, raw weights; under (b) the mean over the folds. Batch "
+        "normalisations are set after the last epoch, so the finished network may lie above the"
+        " end of its curve. No epoch was chosen by a curve; the last one counts. Risk and "
+        "coverage: the share of wrong answers among those given when fields with the smallest "
+        "largest probability are left unanswered first; the marks of (b) are the confident "
+        "headlines, which look at `ood_score` as well."
         f"\n\n{shown}"
     )
 

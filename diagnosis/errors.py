@@ -34,5 +34,15 @@ class PredictorError(Exception):
         self.permanent = permanent
 
 
+class ModelAway(PredictorError):
+    """No model could be asked at all: it is down, loading, or has no time.
+
+    Says nothing about the image, so waiting for it costs a diagnosis none of its attempts.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, permanent=False)
+
+
 class ContractError(ValueError):
     """A published model version does not describe itself correctly; always an operator's matter."""

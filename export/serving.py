@@ -1,11 +1,12 @@
 """Waits until TensorFlow Serving has loaded a version, before clients are sent to it."""
 
-import socket
 import time
-from urllib.parse import urlsplit, urlunsplit
 
 import requests
 
+from diagnosis.predictors.addresses import Address, model_urls, resolve
+from diagnosis.predictors.tf_serving import AVAILABLE
+from diagnosis.predictors.wire import read_state
 from export.errors import ExportError
 
 EMBEDDED = "embedded:"
@@ -31,53 +32,33 @@ def wait_available(predictor_url: str, version: int, timeout: float) -> None:
     if predictor_url == EMBEDDED:
         return
     deadline = time.monotonic() + timeout
-    for url in predictor_url.split(","):
-        for address, host in addresses(url.strip()):
-            while (answer := _state(address, host, version)) != "AVAILABLE":
-                if time.monotonic() > deadline:
-                    raise NotServedError(
-                        f"{address} has not loaded version {version} after {timeout:.0f} s (it "
-                        f"says: {answer}). Nothing was promoted. See that it reads models.config "
-                        "again (--model_config_file_poll_wait_seconds) and promote once more."
-                    )
-                time.sleep(POLL_SECONDS)
+    for address in _addresses(predictor_url):
+        while (answer := _state(address, version)) != AVAILABLE:
+            if time.monotonic() > deadline:
+                raise NotServedError(
+                    f"{address.url} has not loaded version {version} after {timeout:.0f} s (it "
+                    f"says: {answer}). Nothing was promoted. See that it reads models.config "
+                    "again (--model_config_file_poll_wait_seconds) and promote once more."
+                )
+            time.sleep(POLL_SECONDS)
 
 
-def addresses(url: str) -> list[tuple[str, str]]:
-    """The model URL once for each address its host resolves to, with the Host header to send.
-
-    Several servers may stand behind one name, and each loads the version for itself.
-
-    Raises:
-        NotServedError: the name cannot be resolved.
-    """
-    parts = urlsplit(url)
-    if not parts.hostname or parts.scheme not in ("http", "https"):
-        raise NotServedError(f"PREDICTOR_URL holds {url!r}, which is no http:// model URL.")
-    if parts.scheme == "https":  # a certificate is for the name, not for an address
-        return [(url, parts.netloc)]
+def _addresses(predictor_url: str) -> list[Address]:
+    """Every server of ``predictor_url``; each loads the version for itself."""
     try:
-        found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
-    except socket.gaierror as error:
-        raise NotServedError(f"{parts.hostname} cannot be resolved ({error.strerror}).") from error
-    names = {str(info[4][0]) for info in found}
-    return [
-        (urlunsplit(parts._replace(netloc=f"{_literal(name)}:{parts.port or 80}")), parts.netloc)
-        for name in sorted(names)
-    ]
+        return [address for url in model_urls(predictor_url) for address in resolve(url)]
+    except (ValueError, OSError) as error:
+        raise NotServedError(f"PREDICTOR_URL ({predictor_url}) cannot be asked: {error}") from error
 
 
-def _literal(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
-
-
-def _state(address: str, host: str, version: int) -> str:
+def _state(address: Address, version: int) -> str:
     """What the server says of the version: its state, or what went wrong."""
     try:
         answer = requests.get(
-            f"{address}/versions/{version}", headers={"Host": host}, timeout=REQUEST_SECONDS
+            f"{address.url}/versions/{version}",
+            headers={"Host": address.host},
+            timeout=REQUEST_SECONDS,
         )
-        statuses = answer.json().get("model_version_status", [])
-    except (requests.RequestException, ValueError, AttributeError) as error:
+    except requests.RequestException as error:
         return type(error).__name__
-    return statuses[0].get("state", "nothing") if statuses else f"HTTP {answer.status_code}"
+    return read_state(answer.status_code, answer.content)

@@ -57,6 +57,12 @@ class Predictor(Protocol):
             PredictorError: as for ``predict``.
         """
 
+    def is_ready(self) -> bool:
+        """Whether it is worth asking now; sends nothing."""
+
+    def is_available(self) -> bool:
+        """Whether it could answer; may ask a server, for about a second."""
+
 
 def check_images(images: NDArray[np.uint8], contract: ModelContract) -> None:
     """Refuse what no predictor may be sent (a wrong rank can abort a model server).
@@ -74,7 +80,9 @@ def check_images(images: NDArray[np.uint8], contract: ModelContract) -> None:
 
 
 def make_prediction(
-    probabilities: NDArray[np.float32], ood_score: float, contract: ModelContract
+    probabilities: NDArray[np.float32],
+    ood_score: float | NDArray[np.float32],
+    contract: ModelContract,
 ) -> Prediction:
     """Check one raw answer and give it its type.
 
@@ -88,7 +96,8 @@ def make_prediction(
         and bool(np.isfinite(values).all())
         and bool((values >= 0).all())
         and abs(values.sum() - 1) <= 1e-3
-        and np.isfinite(ood_score)
+        and np.ndim(ood_score) == 0
+        and bool(np.isfinite(ood_score))
     )
     if not usable:
         raise PredictorError(
@@ -97,3 +106,14 @@ def make_prediction(
             permanent=True,
         )
     return Prediction(tuple(float(value) for value in values), float(ood_score))
+
+
+def make_explanation(prediction: Prediction, activation: NDArray[np.float32]) -> Explanation:
+    """Check the map of one raw answer and put it beside its prediction.
+
+    Raises:
+        PredictorError: permanent; not 7 × 7 numbers in [0, 1].
+    """
+    if activation.shape != (7, 7) or not ((activation >= 0) & (activation <= 1)).all():
+        raise PredictorError("the activation map is not 7 × 7 numbers in [0, 1]", permanent=True)
+    return Explanation(prediction, activation)

@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 
 from diagnosis.errors import ContractError, PredictorError
 from diagnosis.imaging.contract import ModelContract, graph_digest
-from diagnosis.predictors.base import Explanation, Prediction, check_images, make_prediction
+from diagnosis.predictors.base import (
+    Explanation,
+    Prediction,
+    check_images,
+    make_explanation,
+    make_prediction,
+)
 from diagnosis.predictors.seal import check_seal
 
 
@@ -54,7 +60,15 @@ class EmbeddedPredictor:
         """See ``Predictor.explain``."""
         check_images(image[np.newaxis], self._contract)
         answer = self._run("explain", image)
-        return Explanation(self._prediction(answer), answer["activation"][0])
+        return make_explanation(self._prediction(answer), answer["activation"][0])
+
+    def is_ready(self) -> bool:
+        """Always: it is loaded."""
+        return True
+
+    def is_available(self) -> bool:
+        """Always: it is loaded."""
+        return True
 
     def _prediction(self, answer: dict[str, NDArray[np.float32]]) -> Prediction:
         return make_prediction(

@@ -121,3 +121,11 @@ class FakePredictor:
         """The answer with an empty map."""
         (prediction,) = self.predict(image[np.newaxis])
         return Explanation(prediction, np.zeros((7, 7), np.float32))
+
+    def is_ready(self) -> bool:
+        """Whether it would answer."""
+        return self.error is None
+
+    def is_available(self) -> bool:
+        """Whether it would answer."""
+        return self.error is None

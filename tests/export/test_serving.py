@@ -1,12 +1,14 @@
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from diagnosis.predictors.addresses import Address
 from export import serving
-from export.serving import NotServedError, addresses, wait_available
+from export.serving import NotServedError, wait_available
 
 
 class _Server(BaseHTTPRequestHandler):
@@ -77,25 +79,33 @@ def test_nothing_to_wait_for_when_embedded() -> None:
     wait_available("embedded:", 2, timeout=0)
 
 
-def test_a_name_with_several_addresses_gives_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    def resolve(host: str, port: int, **_: object) -> list[tuple[object, ...]]:
-        assert (host, port) == ("tfserving", 8501)
-        return [(2, 1, 6, "", (address, port)) for address in ("10.0.0.2", "10.0.0.1", "fd00::1")]
-
-    monkeypatch.setattr(serving.socket, "getaddrinfo", resolve)
-    assert addresses("http://tfserving:8501/v1/models/all_smear") == [
-        ("http://10.0.0.1:8501/v1/models/all_smear", "tfserving:8501"),
-        ("http://10.0.0.2:8501/v1/models/all_smear", "tfserving:8501"),
-        ("http://[fd00::1]:8501/v1/models/all_smear", "tfserving:8501"),
-    ]
-
-
-def test_https_keeps_the_name_its_certificate_is_for() -> None:
-    url = "https://models.example/v1/models/all_smear"
-    assert addresses(url) == [(url, "models.example")]
-
-
-@pytest.mark.parametrize("url", ["tfserving:8501", "ftp://x/v1/models/m", "http://"])
+@pytest.mark.parametrize("url", ["tfserving:8501", "http://"])
 def test_what_is_no_model_url_is_said(url: str) -> None:
-    with pytest.raises(NotServedError, match="no http:// model URL"):
-        addresses(url)
+    with pytest.raises(NotServedError, match="not the URL of a model"):
+        wait_available(url, 2, timeout=0)
+
+
+def test_a_name_without_address_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(url: str) -> list[Address]:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr(serving, "resolve", resolve)
+    with pytest.raises(NotServedError, match="not known"):
+        wait_available("http://nowhere:8501/v1/models/all_smear", 2, timeout=0)
+
+
+def test_every_address_has_to_have_loaded_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolve(url: str) -> list[Address]:
+        return [Address(f"http://{name}/v1/models/m", "tfserving") for name in ("a", "b")]
+
+    asked = []
+
+    def state(address: Address, version: int) -> str:
+        asked.append((address.url, version))
+        return "AVAILABLE" if "//a" in address.url else "LOADING"
+
+    monkeypatch.setattr(serving, "resolve", resolve)
+    monkeypatch.setattr(serving, "_state", state)
+    with pytest.raises(NotServedError, match=r"http://b/v1/models/m .*LOADING"):
+        wait_available("http://tfserving/v1/models/m", 2, timeout=0)
+    assert asked == [("http://a/v1/models/m", 2), ("http://b/v1/models/m", 2)]

@@ -4,10 +4,12 @@ The web portal, the API, the worker and ``export.evaluate`` all come through ``s
 offline figure measures the path that serves users.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from diagnosis.imaging.contract import BENIGN, ModelContract
 from diagnosis.imaging.decode import decode
@@ -58,6 +60,19 @@ class Outcome:
         return max(self.prediction.probabilities) if self.prediction else None
 
 
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """One field as the model would see it.
+
+    Attributes:
+        canonical: uint8 [height, width, 3].
+        validation: every input check with its score.
+    """
+
+    canonical: NDArray[np.uint8]
+    validation: ValidationReport
+
+
 def screen(data: bytes, contract: ModelContract, predictor: Predictor) -> Outcome:
     """Decode, canonicalise, validate, predict and decide for the stored bytes of one field.
 
@@ -70,14 +85,42 @@ def screen(data: bytes, contract: ModelContract, predictor: Predictor) -> Outcom
         ImageRefused: the bytes cannot be decoded.
         PredictorError: the model could not answer.
     """
+    (outcome,) = conclude([prepare(data, contract)], contract, predictor)
+    return outcome
+
+
+def prepare(data: bytes, contract: ModelContract) -> Prepared:
+    """The part of ``screen`` that needs no model.
+
+    Raises:
+        ImageRefused: the bytes cannot be decoded.
+    """
     decoded = decode(data)
     canonical = preprocess(decoded.rgb, contract)
-    validation = validate(decoded, canonical, contract)
-    if not validation.accepted:
-        return Outcome(Headline.REJECTED, validation, None, None)
-    (prediction,) = predictor.predict(canonical[np.newaxis])
+    return Prepared(canonical, validate(decoded, canonical, contract))
+
+
+def conclude(
+    fields: Sequence[Prepared], contract: ModelContract, predictor: Predictor
+) -> list[Outcome]:
+    """The rest of ``screen``, for several fields in one call of the model.
+
+    Raises:
+        PredictorError: the model could not answer.
+    """
+    accepted = [field.canonical for field in fields if field.validation.accepted]
+    predictions = iter(predictor.predict(np.stack(accepted)) if accepted else ())
+    return [
+        _outcome(field, next(predictions) if field.validation.accepted else None, contract)
+        for field in fields
+    ]
+
+
+def _outcome(field: Prepared, prediction: Prediction | None, contract: ModelContract) -> Outcome:
+    if prediction is None:
+        return Outcome(Headline.REJECTED, field.validation, None, None)
     predicted_class = contract.labels[int(np.argmax(prediction.probabilities))]
-    return Outcome(decide(prediction, contract), validation, prediction, predicted_class)
+    return Outcome(decide(prediction, contract), field.validation, prediction, predicted_class)
 
 
 def decide(prediction: Prediction, bounds: Bounds) -> Headline:

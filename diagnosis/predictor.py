@@ -1,24 +1,32 @@
-"""Which predictor answers: the version that ``live.json`` says, loaded once per process."""
+"""Which predictor answers: the versions that ``live.json`` names, loaded once per process."""
 
+import logging
 import threading
 from dataclasses import dataclass
 
 from django.conf import settings
 
 from diagnosis.errors import ContractError
+from diagnosis.imaging.contract import ModelContract
+from diagnosis.predictors.addresses import model_urls
 from diagnosis.predictors.base import Predictor
 from diagnosis.predictors.embedded import EmbeddedPredictor
 from diagnosis.predictors.store import live_path, read_live, version_dir
+from diagnosis.predictors.tf_serving import TFServingPredictor
 
-_Stamp = tuple[str, int, int]
+logger = logging.getLogger(__name__)
+
+EMBEDDED = "embedded:"
+_Stamp = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True)
 class _Loaded:
-    """The predictor that was made from one state of ``live.json``."""
+    """The predictors that were made from one state of ``live.json``."""
 
     stamp: _Stamp
-    predictor: Predictor
+    stable: Predictor
+    canary: Predictor | None
 
 
 _lock = threading.Lock()
@@ -34,6 +42,36 @@ def stable_predictor() -> Predictor:
     Raises:
         ContractError: no version is live, or the live one cannot be loaded.
     """
+    return _current().stable
+
+
+def canary_predictor() -> Predictor | None:
+    """The predictor of the canary; ``None`` if there is none, or it cannot be loaded.
+
+    Raises:
+        ContractError: as for ``stable_predictor``.
+    """
+    return _current().canary
+
+
+def predictor_for(image_sha256: str, *, attempt: int) -> Predictor:
+    """The predictor that answers for an image: now and then the canary's.
+
+    ``CANARY_SHARE`` of all images go to the canary, chosen by their content, so that the same
+    image goes the same way again. Only the first attempt does: whatever is wrong with a canary,
+    it costs a diagnosis one attempt and never its result.
+
+    Raises:
+        ContractError: as for ``stable_predictor``.
+    """
+    loaded = _current()
+    if loaded.canary is None or attempt > 1 or settings.SHADOW:
+        return loaded.stable
+    place = int(image_sha256[:12], 16) / 16**12  # even over [0, 1): it is a hash
+    return loaded.canary if place < settings.CANARY_SHARE else loaded.stable
+
+
+def _current() -> _Loaded:
     global _loaded
     stamp = _live_stamp()
     loaded = _loaded
@@ -41,14 +79,37 @@ def stable_predictor() -> Predictor:
         with _lock:
             loaded = _loaded
             if loaded is None or loaded.stamp != stamp:
-                live = read_live(settings.MODEL_STORE, settings.MODEL_NAME)
-                folder = version_dir(settings.MODEL_STORE, settings.MODEL_NAME, live.stable)
-                loaded = _loaded = _Loaded(stamp, EmbeddedPredictor(folder))
-    return loaded.predictor
+                loaded = _loaded = _load(stamp, loaded)
+    return loaded
+
+
+def _load(stamp: _Stamp, before: _Loaded | None) -> _Loaded:
+    """Load what ``live.json`` names; a version that only changed its role is kept as it is."""
+    live = read_live(settings.MODEL_STORE, settings.MODEL_NAME)
+    known = [before.stable, before.canary] if before and before.stamp[:2] == stamp[:2] else []
+    stable = _predictor(live.stable, known)
+    canary = None
+    if live.canary is not None and live.canary != live.stable:
+        try:
+            canary = _predictor(live.canary, known)
+        except ContractError as error:  # it is on trial; the stable version answers for it
+            logger.error("The canary is left out: %s", error)
+    return _Loaded(stamp, stable, canary)
+
+
+def _predictor(version: int, known: list[Predictor | None]) -> Predictor:
+    folder = version_dir(settings.MODEL_STORE, settings.MODEL_NAME, version)
+    digest = ModelContract.load(folder).digest
+    for predictor in known:
+        if predictor and predictor.contract.digest == digest:
+            return predictor
+    if settings.PREDICTOR_URL == EMBEDDED:
+        return EmbeddedPredictor(folder)
+    return TFServingPredictor(model_urls(settings.PREDICTOR_URL), ModelContract.load(folder))
 
 
 def _live_stamp() -> _Stamp:
-    """What changes whenever ``live.json`` is replaced."""
+    """What changes whenever ``live.json`` is replaced, or another predictor is asked for."""
     path = live_path(settings.MODEL_STORE, settings.MODEL_NAME)
     try:
         found = path.stat()
@@ -57,4 +118,4 @@ def _live_stamp() -> _Stamp:
             f"{path} cannot be read ({error.strerror}): promote a version with "
             "`python -m export promote N`."
         ) from error
-    return str(path), found.st_ino, found.st_mtime_ns
+    return settings.PREDICTOR_URL, str(path), found.st_ino, found.st_mtime_ns

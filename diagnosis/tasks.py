@@ -1,23 +1,65 @@
-"""Background work. The queue is a hint: a lost or doubled task changes no result."""
+"""Background work. The row is the truth and the queue a hint: a task says only that there is work.
 
+A lost or doubled task therefore changes no result; ``sweep`` finds what a crash, a lost task or an
+absent model left ``received``.
+"""
+
+import logging
+
+from django.db import transaction
 from django_tasks import task
 
-from diagnosis import services
+from diagnosis import screening, shadow
+from diagnosis.errors import ContractError
+from diagnosis.predictor import stable_predictor
 from diagnosis.selectors import diagnoses_due
+
+logger = logging.getLogger(__name__)
 
 
 @task()
-def diagnosis_run(diagnosis_id: int) -> str:
-    """Screen one field; gives the status it then has."""
-    return services.diagnosis_run(diagnosis_id=diagnosis_id).status
+def screen_waiting() -> int:
+    """Screen what is due, batch by batch, until nothing is left; gives how many fields."""
+    screened = 0
+    while taken := screening.diagnoses_run_due():
+        screened += taken
+    return screened
 
 
-def sweep() -> int:
-    """Enqueue every diagnosis that is due; gives how many.
+def wake_worker() -> None:
+    """Let a worker look for work once the transaction is committed.
 
-    Covers what a crash, a lost task or an absent model left ``received``.
+    Without a queue it is not lost: the workers' own sweep finds it, a little later.
     """
-    due = diagnoses_due()
-    for diagnosis_id in due:
-        diagnosis_run.enqueue(diagnosis_id=diagnosis_id)
-    return len(due)
+    transaction.on_commit(_enqueue)
+
+
+def sweep() -> bool:
+    """Have the due diagnoses screened, if there are any and a model might answer.
+
+    Where the queue is away, they are screened here.
+    """
+    try:
+        if not diagnoses_due(1) or not stable_predictor().is_ready():
+            return False
+    except ContractError:  # no version is live
+        return False
+    if not _enqueue():
+        screen_waiting.call()
+    return True
+
+
+def sweep_shadow() -> None:
+    """Have the candidate asked about new fields, where there is one in shadow mode."""
+    while shadow.shadow_run():
+        pass
+
+
+def _enqueue() -> bool:
+    """Whether a worker was told."""
+    try:
+        screen_waiting.enqueue()
+    except Exception as error:  # of whichever queue; all that matters is that it is away
+        logger.warning("The task queue is away: %s", type(error).__name__)
+        return False
+    return True

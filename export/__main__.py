@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -156,10 +157,15 @@ def _validation(options: argparse.Namespace) -> None:
 
 
 def _promote(options: argparse.Namespace) -> None:
-    def wait(version: int) -> None:
-        wait_available(config.predictor_url(), version, options.timeout)
-
+    wait = partial(wait_available, config.predictor_url(), timeout=options.timeout)
     print(registry.promote(config.model_store(), config.model_name(), options.version, wait))
+
+
+def _canary(options: argparse.Namespace) -> None:
+    if (options.version is None) is not options.withdraw:
+        raise ExportError("Name a version to put on trial, or --withdraw the one that is.")
+    wait = partial(wait_available, config.predictor_url(), timeout=options.timeout)
+    print(registry.set_canary(config.model_store(), config.model_name(), options.version, wait))
 
 
 def _rollback(options: argparse.Namespace) -> None:
@@ -275,12 +281,22 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--output", type=Path, default=docs / "validation.md")
     command.set_defaults(command=_validation)
 
-    command = commands.add_parser("promote", help="make a published version the stable one")
-    command.add_argument("version", type=int)
-    command.add_argument(
+    loading = argparse.ArgumentParser(add_help=False)
+    loading.add_argument(
         "--timeout", type=float, default=120, help="seconds to wait for model servers to load it"
     )
+    command = commands.add_parser(
+        "promote", parents=[loading], help="make a published version the stable one"
+    )
+    command.add_argument("version", type=int)
     command.set_defaults(command=_promote)
+
+    command = commands.add_parser(
+        "canary", parents=[loading], help="put a version on trial beside the stable one"
+    )
+    command.add_argument("version", type=int, nargs="?")
+    command.add_argument("--withdraw", action="store_true", help="end the trial")
+    command.set_defaults(command=_canary)
 
     command = commands.add_parser("rollback", help="go back to the previous version")
     command.set_defaults(command=_rollback)

@@ -68,6 +68,33 @@ def rollback(store: Path, name: str) -> Live:
     return after
 
 
+def set_canary(
+    store: Path,
+    name: str,
+    version: int | None,
+    wait: Callable[[int], None] = lambda version: None,
+) -> Live:
+    """Put ``version`` on trial beside the stable one, or with ``None`` withdraw what is.
+
+    ``CANARY_SHARE`` and ``SHADOW`` of the product say what part it takes.
+
+    Raises:
+        ContractError: nothing is live, the version is the stable one, is not published or does
+            not match its contract.
+    """
+    with locked(store, name):
+        live = read_live(store, name)
+        after = Live(stable=live.stable, canary=version, previous=live.previous)
+        if version is None:
+            _switch(store, name, after)
+            return after
+        if version == live.stable:
+            raise ContractError(f"Version {version} is the stable one already.")
+        check_version(store, name, version)
+        _switch(store, name, after, keep=live, wait=lambda: wait(version))
+    return after
+
+
 def describe(store: Path, name: str) -> list[str]:
     """One line for every published version: number, role, architecture, accuracy, digest."""
     live = read_live(store, name) if live_path(store, name).exists() else None

@@ -40,7 +40,7 @@ def _storage() -> str:
 
 def _model() -> str:
     try:
-        stable_predictor()
+        available = stable_predictor().is_available()
     except ContractError:
         return "no version is live"
-    return "ok"
+    return "ok" if available else "away"

@@ -13,6 +13,8 @@ import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError, ValidationError, validate
 
+from diagnosis.predictors.addresses import model_urls
+
 BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = Env(eager=False)
@@ -27,6 +29,24 @@ def _require_time_zone(name: str) -> None:
         raise ValidationError("Not a time zone; give a name such as Europe/London.") from error
 
 
+def _require_predictor_url(value: str) -> None:
+    if value == "embedded:":
+        return
+    try:
+        model_urls(value)
+    except ValueError as error:
+        raise ValidationError(f"{error} `embedded:` runs the model in this process.") from error
+
+
+def _require_queue_url(value: str) -> None:
+    parts = urlsplit(value)
+    if value != "database:" and (
+        parts.scheme not in ("redis", "rediss", "unix")
+        or not (parts.hostname or parts.scheme == "unix")
+    ):
+        raise ValidationError("Give database: or something like redis://redis:6379/0.")
+
+
 # --- Environment -------------------------------------------------------------------------
 
 SECRET_KEY = env.str("SECRET_KEY", validate=validate.Length(min=32))
@@ -37,7 +57,10 @@ DATABASE_URL = env.str("DATABASE_URL", f"sqlite:///{BASE_DIR / 'var/db.sqlite3'}
 MEDIA_ROOT = env.path("MEDIA_ROOT", BASE_DIR / "var/media")
 MODEL_STORE = env.path("MODEL_STORE", BASE_DIR / "serving/models")
 MODEL_NAME = env.str("MODEL_NAME", "all_smear", validate=validate.Regexp(r"^[A-Za-z0-9_-]+\Z"))
-PREDICTOR_URL = env.str("PREDICTOR_URL", "embedded:", validate=validate.OneOf(["embedded:"]))
+PREDICTOR_URL = env.str("PREDICTOR_URL", "embedded:", validate=_require_predictor_url)
+CANARY_SHARE = env.float("CANARY_SHARE", 0.0, validate=validate.Range(0, 1))
+SHADOW = env.bool("SHADOW", False)
+QUEUE_URL = env.str("QUEUE_URL", "database:", validate=_require_queue_url)
 TIME_ZONE = env.str("TIME_ZONE", "UTC", validate=_require_time_zone)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", 20 * 2**20, validate=validate.Range(min=1))
 # Of `manage.py serve` alone:
@@ -159,7 +182,19 @@ TEMPLATES = [
     },
 ]
 
-TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+# --- Background work ---------------------------------------------------------------------
+
+if QUEUE_URL == "database:":
+    TASKS = {"default": {"BACKEND": "django_tasks_db.DatabaseBackend"}}
+elif find_spec("django_tasks_rq") is None:
+    raise ImproperlyConfigured(
+        "QUEUE_URL names a Redis server, and the packages for it are missing; run "
+        "`requirements/venv.sh production`, or leave QUEUE_URL at database:."
+    )
+else:
+    TASKS = {"default": {"BACKEND": "django_tasks_rq.RQBackend"}}
+    RQ_QUEUES = {"default": {"URL": QUEUE_URL, "DEFAULT_TIMEOUT": 600}}
+    INSTALLED_APPS += ["django_rq", "django_tasks_rq"]
 
 # --- Files -------------------------------------------------------------------------------
 

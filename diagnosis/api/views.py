@@ -16,7 +16,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from diagnosis import services
+from diagnosis import screening, services
 from diagnosis.api.fields import upload_too_large
 from diagnosis.api.serializers import (
     AssignRequest,
@@ -115,7 +115,7 @@ class DiagnoseView(_RecordView):
         sent = (DiagnoseForm if is_form else DiagnoseRequest)(data=request.data)
         sent.is_valid(raise_exception=True)
         diagnosis, created = _create(request, sent.validated_data)
-        diagnosis = services.diagnosis_run(diagnosis_id=diagnosis.pk)
+        diagnosis = screening.diagnosis_run(diagnosis_id=diagnosis.pk)
         if not created:
             audit_record(actor=request.user, action="diagnosis.viewed", target=diagnosis)
         document = DiagnosisSerializer(diagnosis).data

@@ -10,7 +10,8 @@ from django.core.files.uploadedfile import UploadedFile
 
 from diagnosis.errors import ImageRefused
 from diagnosis.models import Diagnosis
-from diagnosis.services import diagnosis_create, diagnosis_run
+from diagnosis.screening import diagnosis_run
+from diagnosis.services import diagnosis_create
 from patients.models import Specimen
 
 logger = logging.getLogger(__name__)

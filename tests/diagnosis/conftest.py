@@ -10,7 +10,13 @@ import pytest
 
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.predictors.store import read_live, version_dir
-from tests.diagnosis.support import FakePredictor, document_jpeg, make_contract, smear_jpeg
+from tests.diagnosis.support import (
+    FakePredictor,
+    document_jpeg,
+    live,
+    make_contract,
+    smear_jpeg,
+)
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
@@ -41,8 +47,7 @@ def document() -> bytes:
 def predictor(monkeypatch: pytest.MonkeyPatch, contract: ModelContract) -> FakePredictor:
     """The live predictor of this test."""
     fake = FakePredictor(contract)
-    for place in ("diagnosis.services.stable_predictor", "diagnosis.api.views.stable_predictor"):
-        monkeypatch.setattr(place, lambda: fake)
+    monkeypatch.setattr("diagnosis.predictor._current", live(fake))
     return fake
 
 

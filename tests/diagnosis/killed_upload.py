@@ -63,7 +63,7 @@ def half_written(data: bytes) -> Callable[..., Any]:
 
 def patch_for(step: str, upload: bytes) -> Any:
     """The one line of the product that kills, for each step."""
-    from diagnosis import services
+    from diagnosis import screening, services
     from diagnosis.models import Diagnosis
     from tests.diagnosis.support import FakePredictor
 
@@ -86,12 +86,12 @@ def patch_for(step: str, upload: bytes) -> Any:
         "after the event": lambda: mock.patch.object(
             services, "audit_record", record_and_die_at("diagnosis.received")
         ),
-        "after the commit": lambda: mock.patch.object(services, "diagnosis_run", die),
-        "after the lease": lambda: mock.patch.object(services, "stable_predictor", die),
+        "after the commit": lambda: mock.patch.object(screening, "diagnosis_run", die),
+        "after the lease": lambda: mock.patch.object(screening, "predictor_for", die),
         "while the model thinks": lambda: mock.patch.object(FakePredictor, "predict", die),
-        "before the result": lambda: mock.patch.object(services, "diagnosis_transition", die),
+        "before the result": lambda: mock.patch.object(screening, "diagnosis_transition", die),
         "after the result's event": lambda: mock.patch.object(
-            services, "audit_record", record_and_die_at("diagnosis.screened")
+            screening, "audit_record", record_and_die_at("diagnosis.screened")
         ),
     }[step]()
 
@@ -102,18 +102,18 @@ def main(step: str, path: Path) -> None:
     django.setup()
     from django.contrib.auth.models import User
 
-    from diagnosis import services
-    from tests.diagnosis.support import FakePredictor, make_contract
+    from diagnosis import screening, services
+    from tests.diagnosis.support import FakePredictor, live, make_contract
 
     upload = path.read_bytes()
     actor = User.objects.get(username="sender")
     predictor = FakePredictor(make_contract())
     with (
-        mock.patch.object(services, "stable_predictor", return_value=predictor),
+        mock.patch("diagnosis.predictor._current", live(predictor)),
         patch_for(step, upload),
     ):
         diagnosis, _ = services.diagnosis_create(actor=actor, upload=upload)
-        services.diagnosis_run(diagnosis_id=diagnosis.pk)
+        screening.diagnosis_run(diagnosis_id=diagnosis.pk)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from pathlib import Path
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from diagnosis import services
+from diagnosis import screening, services
 from diagnosis.media import media_path
 from diagnosis.models import Diagnosis
 from patients.models import Specimen
@@ -20,7 +20,7 @@ def create_field(actor: User, upload: bytes, specimen: Specimen | None = None) -
 
 
 def run_field(diagnosis: Diagnosis) -> Diagnosis:
-    return services.diagnosis_run(diagnosis_id=diagnosis.pk)
+    return screening.diagnosis_run(diagnosis_id=diagnosis.pk)
 
 
 def actions_of(diagnosis: Diagnosis) -> list[str]:

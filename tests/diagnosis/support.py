@@ -129,3 +129,10 @@ class FakePredictor:
     def is_available(self) -> bool:
         """Whether it would answer."""
         return self.error is None
+
+
+def live(predictor: Any, canary: Any = None) -> Callable[[], Any]:
+    """What ``diagnosis.predictor._current`` is to be, for ``predictor`` to answer."""
+    from diagnosis.predictor import _Loaded
+
+    return lambda: _Loaded(("", "", 0, 0), predictor, canary)

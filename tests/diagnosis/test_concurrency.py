@@ -7,7 +7,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from diagnosis import services
+from diagnosis import screening, services
 from diagnosis.models import Diagnosis
 from diagnosis.state import Status
 from tests.diagnosis.support import FakePredictor, smear_jpeg
@@ -53,7 +53,7 @@ def _received(upload: bytes) -> Diagnosis:
 def test_one_gets_the_lease(seed: int) -> None:
     diagnosis = _received(smear_jpeg(seed))
     attempts: list[int | None] = []
-    _at_once(lambda: attempts.append(services.diagnosis_lease(diagnosis_id=diagnosis.pk)))
+    _at_once(lambda: attempts.append(screening.diagnosis_lease(diagnosis_id=diagnosis.pk)))
     assert sorted(attempts, key=str) == [1] + [None] * (CONTENDERS - 1)
     diagnosis.refresh_from_db()
     assert diagnosis.attempts == 1
@@ -72,7 +72,7 @@ def test_one_upload_is_stored_once(smear: bytes) -> None:
 
 def test_one_asks_the_model(smear: bytes, predictor: FakePredictor) -> None:
     diagnosis = _received(smear)
-    _at_once(lambda: services.diagnosis_run(diagnosis_id=diagnosis.pk) and None)
+    _at_once(lambda: screening.diagnosis_run(diagnosis_id=diagnosis.pk) and None)
     diagnosis.refresh_from_db()
     assert diagnosis.status == Status.SCREENED
     assert predictor.calls == 1
@@ -85,7 +85,7 @@ def test_different_uploads_do_not_hinder_each_other(predictor: FakePredictor) ->
 
     def send() -> None:
         diagnosis, _ = services.diagnosis_create(actor=actor, upload=next(uploads))
-        assert services.diagnosis_run(diagnosis_id=diagnosis.pk).status == Status.SCREENED
+        assert screening.diagnosis_run(diagnosis_id=diagnosis.pk).status == Status.SCREENED
 
     _at_once(send)
     assert Diagnosis.objects.filter(status=Status.SCREENED).count() == CONTENDERS

@@ -10,7 +10,8 @@ from django.db import connection
 from diagnosis.integrity import integrity_problems
 from diagnosis.media import media_path
 from diagnosis.models import Diagnosis
-from diagnosis.services import diagnosis_create, diagnosis_fail, diagnosis_lease, diagnosis_run
+from diagnosis.screening import diagnosis_fail, diagnosis_lease, diagnosis_run
+from diagnosis.services import diagnosis_create
 from diagnosis.state import Status
 from tests.diagnosis.support import FakePredictor, smear_jpeg
 

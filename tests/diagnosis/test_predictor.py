@@ -15,7 +15,8 @@ from diagnosis.imaging.contract import CONTRACT_FILE
 from diagnosis.predictor import stable_predictor
 from diagnosis.predictors.seal import seal
 from diagnosis.predictors.store import Live, live_path
-from diagnosis.services import diagnosis_create, diagnosis_run
+from diagnosis.screening import diagnosis_run
+from diagnosis.services import diagnosis_create
 from diagnosis.state import Status
 from tests.diagnosis.support import smear_jpeg
 

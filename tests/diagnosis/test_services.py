@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from diagnosis import services
+from diagnosis import screening, services
 from diagnosis.errors import ImageRefused, PredictorError
 from diagnosis.media import media_read
 from diagnosis.models import Diagnosis, ReadOnlyResultError
@@ -177,8 +177,8 @@ def test_a_leased_field_is_left_alone(
     clinician: User, smear: bytes, predictor: FakePredictor
 ) -> None:
     diagnosis = create_field(clinician, smear)
-    assert services.diagnosis_lease(diagnosis_id=diagnosis.pk) == 1
-    assert services.diagnosis_lease(diagnosis_id=diagnosis.pk) is None
+    assert screening.diagnosis_lease(diagnosis_id=diagnosis.pk) == 1
+    assert screening.diagnosis_lease(diagnosis_id=diagnosis.pk) is None
     assert run_field(diagnosis).status == Status.RECEIVED
     assert predictor.calls == 0
 
@@ -186,17 +186,17 @@ def test_a_leased_field_is_left_alone(
 def test_a_lease_runs_out(clinician: User, smear: bytes, predictor: FakePredictor) -> None:
     diagnosis = create_field(clinician, smear)
     now = timezone.now()
-    services.diagnosis_lease(diagnosis_id=diagnosis.pk, now=now)
-    just_before = now + services.LEASE - timedelta(seconds=1)
-    assert services.diagnosis_lease(diagnosis_id=diagnosis.pk, now=just_before) is None
-    assert services.diagnosis_lease(diagnosis_id=diagnosis.pk, now=now + services.LEASE) == 2
+    screening.diagnosis_lease(diagnosis_id=diagnosis.pk, now=now)
+    just_before = now + screening.LEASE - timedelta(seconds=1)
+    assert screening.diagnosis_lease(diagnosis_id=diagnosis.pk, now=just_before) is None
+    assert screening.diagnosis_lease(diagnosis_id=diagnosis.pk, now=now + screening.LEASE) == 2
 
 
 def test_a_finished_field_cannot_be_leased(
     clinician: User, smear: bytes, predictor: FakePredictor
 ) -> None:
     diagnosis = run_field(create_field(clinician, smear))
-    assert services.diagnosis_lease(diagnosis_id=diagnosis.pk) is None
+    assert screening.diagnosis_lease(diagnosis_id=diagnosis.pk) is None
 
 
 def test_a_worker_that_comes_too_late_writes_nothing(
@@ -228,7 +228,7 @@ def test_a_late_failure_does_not_touch_the_lease_of_the_next(
 
     def lose_the_lease() -> None:
         make_due(diagnosis)
-        assert services.diagnosis_lease(diagnosis_id=diagnosis.pk) == 2
+        assert screening.diagnosis_lease(diagnosis_id=diagnosis.pk) == 2
 
     predictor.during = lose_the_lease
     predictor.error = PredictorError("gone", permanent=permanent)
@@ -251,7 +251,7 @@ def test_only_the_allowed_transitions_exist(
     diagnosis = create_field(clinician, smear)
     diagnosis.status = current.value
     with pytest.raises(ReadOnlyResultError, match="does not become"):
-        services.diagnosis_transition(diagnosis=diagnosis, attempt=0, to=to)
+        screening.diagnosis_transition(diagnosis=diagnosis, attempt=0, to=to)
     assert actions_of(diagnosis) == ["diagnosis.received"]
 
 
@@ -264,7 +264,7 @@ def test_a_transition_and_its_event_are_written_together_or_not_at_all(
         raise RuntimeError("no event")
 
     with monkeypatch.context() as patch:
-        patch.setattr(services, "audit_record", fail)
+        patch.setattr(screening, "audit_record", fail)
         with pytest.raises(RuntimeError, match="no event"):
             run_field(diagnosis)
     diagnosis.refresh_from_db()

@@ -2,7 +2,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from diagnosis import services
+from diagnosis import screening, services
 from diagnosis.errors import ContractError, PredictorError
 from diagnosis.media import media_path
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
@@ -72,7 +72,7 @@ def test_without_a_live_version_the_field_waits(
     def none_live() -> None:
         raise ContractError("no version is live")
 
-    monkeypatch.setattr(services, "stable_predictor", none_live)
+    monkeypatch.setattr("diagnosis.predictor._current", none_live)
     result = run_field(create_field(clinician, smear))
     assert result.status == Status.RECEIVED
     assert result.next_attempt_at is not None
@@ -118,7 +118,7 @@ def test_a_field_that_kills_every_process_is_given_up(
     """Nobody lived to say so: the lease ran out each time."""
     diagnosis = create_field(clinician, smear)
     for _ in range(ATTEMPTS_ALLOWED):
-        assert services.diagnosis_lease(diagnosis_id=diagnosis.pk)
+        assert screening.diagnosis_lease(diagnosis_id=diagnosis.pk)
         make_due(diagnosis)
     result = run_field(diagnosis)
     assert (result.status, result.failure) == (Status.FAILED, "gave_up")

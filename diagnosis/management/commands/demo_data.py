@@ -7,7 +7,8 @@ from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from diagnosis.imaging.synthetic import CAPTION, draw_smear
-from diagnosis.services import diagnosis_create, diagnosis_run
+from diagnosis.screening import diagnosis_run
+from diagnosis.services import diagnosis_create
 from patients.models import Patient, Specimen
 from patients.services import patient_create, specimen_create
 

@@ -50,7 +50,7 @@ class Command(BaseCommand):
         died = _run_together(
             {
                 "web server": (*gunicorn, *where),
-                "worker": ("django", "worker", "--no-reload", "--interval=0.2", "--skip-checks"),
+                "worker": ("django", "worker", "--interval=0.2", "--skip-checks"),
             }
         )
         raise CommandError(f"The {died} ended unexpectedly, so everything was stopped.")

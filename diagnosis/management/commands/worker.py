@@ -1,41 +1,96 @@
-"""``manage.py worker``: django-tasks' database worker, with the sweep beside it."""
+"""``manage.py worker``: runs queued work, whichever queue it is, with the sweep beside it."""
 
 import logging
 import threading
+import time
+from argparse import ArgumentParser
+from datetime import timedelta
 from typing import Any
 
+from django.conf import settings
+from django.core.management import call_command
+from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, close_old_connections
-from django_tasks_db.management.commands import db_worker
 
-from diagnosis.tasks import sweep
+from diagnosis.tasks import sweep, sweep_shadow
 
 logger = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 10.0
+KEEP_RESULTS = timedelta(days=1)
+PRUNE_EVERY_S = 3600.0
 
 
-class Command(db_worker.Command):
-    """Runs queued work, and enqueues what a crash or an absent model left ``received``."""
+class Command(BaseCommand):
+    """One worker; any number may run, on any number of machines."""
 
     help = "Run background work, and sweep up diagnoses that were left waiting."
 
-    def handle(self, **options: Any) -> None:
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """``--batch`` and ``--interval``."""
+        parser.add_argument("--batch", action="store_true", help="do what is there, then exit")
+        parser.add_argument(
+            "--interval",
+            type=float,
+            default=1.0,
+            help="seconds between two looks at an empty queue in the database",
+        )
+
+    def handle(self, *, batch: bool, interval: float, **options: Any) -> None:
         """Sweep from a daemon thread while the worker runs in this one."""
         stop = threading.Event()
-        if not options["batch"]:
-            threading.Thread(target=_sweep_until, args=(stop,), daemon=True).start()
-        else:
+        if batch:
             sweep()
+            sweep_shadow()
+        else:
+            threading.Thread(target=_sweep_until, args=(stop,), daemon=True).start()
         try:
-            super().handle(**options)
+            if settings.QUEUE_URL == "database:":
+                call_command(
+                    "db_worker", batch=batch, interval=interval, reload=False, skip_checks=True
+                )
+            else:
+                _work_on_redis(batch)
         finally:
             stop.set()
 
 
+def _work_on_redis(batch: bool) -> None:
+    """In this very process: a fork for every job would load the model anew each time."""
+    import django_rq
+    from django_tasks_rq.backend import Job
+    from redis.exceptions import RedisError
+    from rq.worker import SimpleWorker
+
+    queue = django_rq.get_queue("default", job_class=Job)
+    while True:
+        try:
+            worker = SimpleWorker([queue], connection=queue.connection, job_class=Job)
+            worker.work(burst=batch, logging_level="WARNING")
+            return
+        except RedisError as error:  # the sweep goes on without it
+            if batch:
+                raise CommandError(
+                    f"The Redis server of QUEUE_URL does not answer: {error}"
+                ) from error
+            logger.warning("The task queue is away: %s", type(error).__name__)
+            time.sleep(SWEEP_EVERY_S)
+
+
 def _sweep_until(stop: threading.Event) -> None:
+    since_prune = PRUNE_EVERY_S
     while not stop.wait(SWEEP_EVERY_S):
         close_old_connections()
+        since_prune += SWEEP_EVERY_S
         try:
             sweep()
+            sweep_shadow()
+            if settings.QUEUE_URL == "database:" and since_prune >= PRUNE_EVERY_S:
+                since_prune = 0.0
+                call_command(
+                    "prune_db_task_results", min_age_days=KEEP_RESULTS.days, skip_checks=True
+                )
         except DatabaseError:  # the next round tries again
             logger.warning("The sweep could not reach the database.")
+        except Exception:  # a fault of ours must not end the sweep for good
+            logger.exception("The sweep failed.")

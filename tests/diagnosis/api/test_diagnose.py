@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
-from diagnosis import services
+from diagnosis import screening, services
 from diagnosis.errors import ContractError, PredictorError
 from diagnosis.imaging.contract import LABELS
 from diagnosis.imaging.validate import FIXES
@@ -198,7 +198,7 @@ def test_while_another_works_on_it_the_answer_is_to_wait(
     api: APIClient, clinician: User, smear: bytes, predictor: FakePredictor
 ) -> None:
     diagnosis, _ = services.diagnosis_create(actor=clinician, upload=smear)
-    services.diagnosis_lease(diagnosis_id=diagnosis.pk)
+    screening.diagnosis_lease(diagnosis_id=diagnosis.pk)
     response = post(api, smear)
     assert (response.status_code, response.json()["id"]) == (202, diagnosis.pk)
     assert predictor.calls == 0
@@ -329,7 +329,6 @@ def test_an_error_of_the_contract_never_reaches_the_client(
     def broken() -> None:
         raise ContractError("/srv/secret/contract.json is malformed")
 
-    for place in ("diagnosis.services.stable_predictor", "diagnosis.api.views.stable_predictor"):
-        monkeypatch.setattr(place, broken)
+    monkeypatch.setattr("diagnosis.predictor._current", broken)
     assert "secret" not in post(api, smear).text
     assert "secret" not in api.get("/api/models").text

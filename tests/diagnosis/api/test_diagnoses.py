@@ -9,7 +9,7 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from diagnosis import services
+from diagnosis import screening, services
 from diagnosis.media import media_path
 from diagnosis.models import Diagnosis
 from patients.models import Specimen
@@ -32,7 +32,7 @@ def stored(
         (smear_jpeg(2), None, False),
     ):
         row, _ = services.diagnosis_create(actor=clinician, upload=upload, specimen=place)
-        rows.append(services.diagnosis_run(diagnosis_id=row.pk) if run else row)
+        rows.append(screening.diagnosis_run(diagnosis_id=row.pk) if run else row)
     return rows
 
 

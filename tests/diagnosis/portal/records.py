@@ -12,8 +12,9 @@ from django.utils import timezone
 from diagnosis.imaging.contract import LABELS, ModelContract, Rectangle
 from diagnosis.imaging.validate import FIXES
 from diagnosis.models import Diagnosis
-from diagnosis.services import diagnosis_create, diagnosis_fail, diagnosis_lease
-from diagnosis.services import diagnosis_transition as transition
+from diagnosis.screening import diagnosis_fail, diagnosis_lease
+from diagnosis.screening import diagnosis_transition as transition
+from diagnosis.services import diagnosis_create
 from diagnosis.state import Status
 from patients.models import Specimen
 

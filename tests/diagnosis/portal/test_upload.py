@@ -14,6 +14,7 @@ from diagnosis.models import Diagnosis
 from diagnosis.predictors.base import Explanation, Prediction
 from patients.models import Specimen
 from tests.diagnosis.portal import records
+from tests.diagnosis.support import live
 from webapp.audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -44,7 +45,7 @@ class Answering:
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diagnosis.services.stable_predictor", Answering)
+    monkeypatch.setattr("diagnosis.predictor._current", live(Answering()))
 
 
 def test_field_is_stored_under_the_uploader_and_waits_while_no_model_is_live(

@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 @task()
 def screen_waiting() -> int:
     """Screen what is due, batch by batch, until nothing is left; gives how many fields."""
+    if len(diagnoses_due(screening.BATCH + 1)) > screening.BATCH:
+        _enqueue()  # there is work for another worker beside this one
     screened = 0
     while taken := screening.diagnoses_run_due():
         screened += taken
@@ -29,9 +31,10 @@ def screen_waiting() -> int:
 def wake_worker() -> None:
     """Let a worker look for work once the transaction is committed.
 
-    Without a queue it is not lost: the workers' own sweep finds it, a little later.
+    Where something waits already, a worker was told before. Should it just have finished, or the
+    queue be away, nothing is lost: the workers' own sweep finds the work a little later.
     """
-    transaction.on_commit(_enqueue)
+    transaction.on_commit(lambda: len(diagnoses_due(2)) > 1 or _enqueue())
 
 
 def sweep() -> bool:

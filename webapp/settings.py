@@ -287,4 +287,6 @@ LOGGING = {
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},
+    # One line for every task that begins and ends would bury the rest.
+    "loggers": {name: {"level": "WARNING"} for name in ("django_tasks", "rq.worker")},
 }

@@ -35,15 +35,23 @@ class Command(BaseCommand):
             default=1.0,
             help="seconds between two looks at an empty queue in the database",
         )
+        parser.add_argument(
+            "--sweep-interval",
+            type=float,
+            default=SWEEP_EVERY_S,
+            help="seconds between two looks for what the queue has lost",
+        )
 
-    def handle(self, *, batch: bool, interval: float, **options: Any) -> None:
+    def handle(
+        self, *, batch: bool, interval: float, sweep_interval: float, **options: Any
+    ) -> None:
         """Sweep from a daemon thread while the worker runs in this one."""
         stop = threading.Event()
         if batch:
             sweep()
             sweep_shadow()
         else:
-            threading.Thread(target=_sweep_until, args=(stop,), daemon=True).start()
+            threading.Thread(target=_sweep_until, args=(stop, sweep_interval), daemon=True).start()
         try:
             if settings.QUEUE_URL == "database:":
                 call_command(
@@ -77,11 +85,11 @@ def _work_on_redis(batch: bool) -> None:
             time.sleep(SWEEP_EVERY_S)
 
 
-def _sweep_until(stop: threading.Event) -> None:
+def _sweep_until(stop: threading.Event, every_s: float) -> None:
     since_prune = PRUNE_EVERY_S
-    while not stop.wait(SWEEP_EVERY_S):
+    while not stop.wait(every_s):
         close_old_connections()
-        since_prune += SWEEP_EVERY_S
+        since_prune += every_s
         try:
             sweep()
             sweep_shadow()

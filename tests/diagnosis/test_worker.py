@@ -1,0 +1,184 @@
+"""Workers as processes, on both queues: of each field exactly one result, and the right one."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from django.utils import timezone
+from pytest_django import Settings
+
+from diagnosis import pipeline
+from diagnosis.models import Diagnosis
+from diagnosis.predictors.embedded import EmbeddedPredictor
+from diagnosis.state import Status
+from tests.diagnosis.deferred_uploads import upload
+from tests.on_mariadb import free_port
+from tests.on_redis import redis
+from webapp.audit.models import AuditEvent
+
+ROOT = Path(__file__).parents[2]
+WITHIN_S = 60
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Site:
+    """A database, a queue and the workers of a test."""
+
+    def __init__(self, database: str, media: Path, queue_url: str) -> None:
+        self.environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "tests.settings",
+            "DATABASE_URL": database,
+            "MEDIA_ROOT": str(media),
+            "QUEUE_URL": queue_url,
+        }
+        self.workers: list[subprocess.Popen[bytes]] = []
+        User.objects.create_user("sender")
+
+    def send(self, count: int, first: int = 0) -> None:
+        """Fields come in, in a process of their own."""
+        self._run("-m", "tests.diagnosis.deferred_uploads", str(first), str(count))
+
+    def start_worker(self, *options: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "manage.py", "worker", "--interval=0.05", *options]
+        worker = subprocess.Popen(command, cwd=ROOT, env=self.environment)
+        self.workers.append(worker)
+        return worker
+
+    def work_off(self) -> None:
+        self._run("manage.py", "worker", "--batch")
+
+    def stop(self) -> None:
+        for worker in self.workers:
+            worker.kill()
+            worker.wait()
+
+    def _run(self, *arguments: str) -> None:
+        command = [sys.executable, *arguments]
+        subprocess.run(command, cwd=ROOT, env=self.environment, check=True, timeout=WITHIN_S)
+
+
+@pytest.fixture(params=["database", "redis"])
+def site(
+    request: pytest.FixtureRequest, shared_database: str, settings: Settings, tmp_path: Path
+) -> Iterator[Site]:
+    with ExitStack() as stack:
+        queue_url = "database:"
+        if request.param == "redis":
+            queue_url = stack.enter_context(redis(tmp_path))
+        site = Site(shared_database, Path(settings.MEDIA_ROOT), queue_url)
+        stack.callback(site.stop)
+        yield site
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline, "it took too long"
+        time.sleep(0.05)
+
+
+def finished(count: int) -> Callable[[], bool]:
+    return lambda: Diagnosis.objects.exclude(status=Status.RECEIVED).count() == count
+
+
+def assert_each_has_its_one_result(count: int, published_dir: Path) -> None:
+    """None lost, none doubled, none wrong."""
+    predictor = EmbeddedPredictor(published_dir)
+    expected = {
+        number: pipeline.screen(upload(number), predictor.contract, predictor)
+        for number in range(8)
+    }
+    rows = list(Diagnosis.objects.order_by("id"))
+    assert len(rows) == count
+    by_image = {row.image_sha256: number for number, row in enumerate(rows[:8])}
+    for row in rows:
+        outcome = expected[by_image[row.image_sha256]]
+        assert row.outcome == outcome.headline
+        assert row.predicted_class == outcome.predicted_class
+        if outcome.prediction:
+            probabilities = list(row.probabilities.values())
+            assert probabilities == pytest.approx(outcome.prediction.probabilities, abs=1e-6)
+    events = AuditEvent.objects.filter(action__in=["diagnosis.screened", "diagnosis.refused"])
+    assert sorted(int(found) for found in events.values_list("target_id", flat=True)) == [
+        row.pk for row in rows
+    ]
+
+
+def test_two_workers_share_the_work(site: Site, published_dir: Path) -> None:
+    for _ in range(2):
+        site.start_worker("--sweep-interval=60")
+    site.send(40)
+    wait_until(finished(40))
+    assert_each_has_its_one_result(40, published_dir)
+
+
+def test_what_is_queued_is_worked_off_and_the_worker_ends(site: Site, published_dir: Path) -> None:
+    site.send(20)
+    site.work_off()
+    assert_each_has_its_one_result(20, published_dir)
+
+
+def test_a_worker_that_is_killed_loses_nothing(site: Site, published_dir: Path) -> None:
+    site.send(64)
+    worker = site.start_worker()
+    wait_until(lambda: Diagnosis.objects.exclude(status=Status.RECEIVED).exists())
+    worker.send_signal(signal.SIGKILL)
+    worker.wait()
+    done = Diagnosis.objects.exclude(status=Status.RECEIVED).count()
+    assert done < 64, "it was killed too late to tell"
+    # Its leases run out, and another worker takes over.
+    past = timezone.now() - timedelta(minutes=5)
+    Diagnosis.objects.filter(lease_until__isnull=False).update(lease_until=past)
+    site.start_worker("--sweep-interval=0.2")
+    wait_until(finished(64))
+    assert_each_has_its_one_result(64, published_dir)
+
+
+def test_a_worker_that_is_asked_to_end_finishes_its_batch(site: Site) -> None:
+    site.send(32)
+    worker = site.start_worker()
+    wait_until(lambda: Diagnosis.objects.filter(lease_until__isnull=False).exists())
+    worker.terminate()
+    assert worker.wait(timeout=WITHIN_S) in (0, -signal.SIGTERM)
+
+
+def test_without_its_queue_the_sweep_does_the_work(
+    shared_database: str, settings: Settings, published_dir: Path
+) -> None:
+    """Redis is away when the fields come in, and stays away."""
+    nobody = f"redis://127.0.0.1:{free_port()}/0"
+    site = Site(shared_database, Path(settings.MEDIA_ROOT), nobody)
+    try:
+        site.send(10)
+        site.start_worker("--sweep-interval=0.2")
+        wait_until(finished(10))
+    finally:
+        site.stop()
+    assert_each_has_its_one_result(10, published_dir)
+
+
+def test_a_queue_that_lost_its_tasks(
+    shared_database: str, settings: Settings, tmp_path: Path, published_dir: Path
+) -> None:
+    """Redis forgets what it was told, and comes back under the worker's feet."""
+    port = free_port()
+    site = Site(shared_database, Path(settings.MEDIA_ROOT), f"redis://127.0.0.1:{port}/0")
+    try:
+        with redis(tmp_path, port):
+            site.send(10)
+        with redis(tmp_path, port):
+            site.start_worker("--sweep-interval=0.2")
+            wait_until(finished(10))
+    finally:
+        site.stop()
+    assert_each_has_its_one_result(10, published_dir)

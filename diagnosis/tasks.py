@@ -34,7 +34,8 @@ def wake_worker() -> None:
     Where something waits already, a worker was told before. Should it just have finished, or the
     queue be away, nothing is lost: the workers' own sweep finds the work a little later.
     """
-    transaction.on_commit(lambda: len(diagnoses_due(2)) > 1 or _enqueue())
+    if len(diagnoses_due(2)) <= 1:
+        transaction.on_commit(_enqueue)
 
 
 def sweep() -> bool:

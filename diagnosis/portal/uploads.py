@@ -1,7 +1,7 @@
 """Taking several image files at once: each stands or falls by itself."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -12,9 +12,12 @@ from diagnosis.errors import ImageRefused
 from diagnosis.models import Diagnosis
 from diagnosis.screening import diagnosis_run
 from diagnosis.services import diagnosis_create
+from diagnosis.tasks import wake_worker
 from patients.models import Specimen
 
 logger = logging.getLogger(__name__)
+
+FEW = 4  # files of one request that are screened while it waits
 
 
 @dataclass(frozen=True)
@@ -28,25 +31,41 @@ class UploadResult:
 
 
 def fields_upload(
-    *, actor: AbstractBaseUser, files: Iterable[UploadedFile], specimen: Specimen | None
+    *,
+    actor: AbstractBaseUser,
+    files: Sequence[UploadedFile],
+    specimen: Specimen | None,
+    later: bool = False,
 ) -> list[UploadResult]:
-    """Store and screen each file; one that cannot be taken costs the others nothing."""
-    return [_upload(actor, file, specimen) for file in files]
+    """Store and screen each file; one that cannot be taken costs the others nothing.
+
+    Args:
+        later: leave the screening to the worker, as is done with more than ``FEW`` files: nobody
+            is to wait for them all before seeing anything.
+    """
+    deferred = later or len(files) > FEW
+    return [_upload(actor, file, specimen, deferred) for file in files]
 
 
-def _upload(actor: AbstractBaseUser, file: UploadedFile, specimen: Specimen | None) -> UploadResult:
+def _upload(
+    actor: AbstractBaseUser, file: UploadedFile, specimen: Specimen | None, deferred: bool
+) -> UploadResult:
     name = file.name or "unnamed file"
     try:
         _require_size(file)
         diagnosis, is_new = diagnosis_create(
-            actor=actor, upload=file.read(), file_name=name, specimen=specimen
+            actor=actor, upload=file.read(), file_name=name, specimen=specimen, deferred=deferred
         )
     except ImageRefused as refusal:
         return UploadResult(name, refusal=refusal)
     except OSError as error:
         logger.error("An upload could not be kept: %s", error)
         return UploadResult(name, refusal=_not_kept())
-    return UploadResult(name, diagnosis_run(diagnosis_id=diagnosis.pk), is_new)
+    if deferred:
+        wake_worker()
+    else:
+        diagnosis = diagnosis_run(diagnosis_id=diagnosis.pk)
+    return UploadResult(name, diagnosis, is_new)
 
 
 def _not_kept() -> ImageRefused:

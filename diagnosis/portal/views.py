@@ -159,6 +159,7 @@ def _upload(request: HttpRequest, template: str, specimen: Specimen | None) -> H
         actor=cast(User, request.user),
         files=request.FILES.getlist(UPLOAD_FIELD),
         specimen=specimen,
+        later="later" in request.POST,
     )
     found = {"results": results, "nothing_chosen": not results}
     if request.headers.get("X-Requested-With") == "fetch":
@@ -169,11 +170,15 @@ def _upload(request: HttpRequest, template: str, specimen: Specimen | None) -> H
 
 def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
     fields = selectors.diagnoses_of_specimen(specimen)
+    counts = selectors.outcome_counts(fields)
+    total = sum(counts.values())
     return {
         "specimen": specimen,
         "patient": specimen.patient,
         "page_obj": _page(request, fields.order_by("id")),
-        "counts": selectors.outcome_counts(fields),
+        "counts": counts,
+        "total": total,
+        "done": total - counts.get("waiting", 0),
     }
 
 

@@ -80,6 +80,27 @@ def test_synthetic_fields_are_screened_one_by_one_and_stand_in_the_gallery(
     expect(page.locator(".field-image")).to_have_js_property("naturalWidth", 1024)
 
 
+def test_many_fields_are_left_to_the_worker_and_their_progress_is_seen(
+    upload: Callable[..., Page], signed_in: Page, smears: list[Path], tmp_path: Path
+) -> None:
+    files = []
+    for number in range(24):
+        file = tmp_path / f"field-{number:02}.jpg"
+        file.write_bytes(smears[number % 3].read_bytes() + b"%d" % number)
+        files.append(file)
+    thumbnails: list[str] = []
+    signed_in.on(
+        "request", lambda sent: thumbnails.append(sent.url) if "/thumbnail" in sent.url else None
+    )
+    page = upload(*files)
+    expect(page.locator("[data-upload-summary]")).to_have_text("24 of 24 files stored.")
+    expect(page.locator(".gallery li")).to_have_count(24)
+    expect(page.locator("[data-waiting]")).to_have_count(0, timeout=60_000)
+    expect(page.locator(".gallery .badge--waiting")).to_have_count(0)
+    expect(page.locator(".progress")).to_have_count(0)
+    assert len(thumbnails) == len(set(thumbnails)), "a picture was loaded twice"
+
+
 def test_drawn_receipt_is_refused_with_its_reason_in_the_portal_and_by_api(
     upload: Callable[..., Page], receipt: Path, api: requests.Session, served: Served
 ) -> None:

@@ -1,5 +1,7 @@
 """Uploading in the portal: several files at once, each standing or falling by itself."""
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pytest
@@ -11,7 +13,10 @@ from pytest_django import Settings
 
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.models import Diagnosis
+from diagnosis.portal.uploads import FEW
 from diagnosis.predictors.base import Explanation, Prediction
+from diagnosis.selectors import diagnoses_due
+from diagnosis.tasks import screen_waiting
 from patients.models import Specimen
 from tests.diagnosis.portal import records
 from tests.diagnosis.support import live
@@ -176,3 +181,68 @@ def test_form_of_another_site_is_refused(clinician: User, specimen: Specimen) ->
     client.force_login(clinician)
     assert client.post(ADDRESS, {"fields": file(records.png())}).status_code == 403
     assert not Diagnosis.objects.exists()
+
+
+# --- Many files --------------------------------------------------------------------------
+
+
+def tasks() -> int:
+    from django_tasks_db.models import DBTaskResult
+
+    return DBTaskResult.objects.count()
+
+
+def test_many_files_are_kept_and_left_to_the_worker(
+    client_signed_in: Client,
+    specimen: Specimen,
+    model: None,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    files = [file(records.png(), f"field-{number}.png") for number in range(FEW + 1)]
+    with django_capture_on_commit_callbacks(execute=True):
+        page = upload(client_signed_in, *files)
+    assert page.count("badge--waiting") >= FEW + 1
+    assert f"0 of {FEW + 1} fields screened" in page
+    assert set(Diagnosis.objects.values_list("status", "attempts")) == {("received", 0)}
+    assert len(diagnoses_due()) == FEW + 1
+    assert tasks() == 1, "one worker is told, not one for each file"
+
+
+def test_a_few_are_screened_at_once(
+    client_signed_in: Client, specimen: Specimen, model: None
+) -> None:
+    page = upload(client_signed_in, *(file(records.png()) for _ in range(FEW)))
+    assert not Diagnosis.objects.filter(status="received").exists()
+    assert "fields screened" not in page
+    assert tasks() == 0
+
+
+def test_one_of_many_that_come_one_by_one_is_left_to_the_worker(
+    client_signed_in: Client,
+    specimen: Specimen,
+    model: None,
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    with django_capture_on_commit_callbacks(execute=True):
+        client_signed_in.post(ADDRESS, {"fields": [file(records.png())], "later": "1"})
+    assert Diagnosis.objects.get().status == "received"
+    assert tasks() == 1
+
+
+def test_a_queue_that_is_away_costs_no_upload(
+    client_signed_in: Client,
+    specimen: Specimen,
+    model: None,
+    django_capture_on_commit_callbacks: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise ConnectionError("redis is away")
+
+    monkeypatch.setattr(type(screen_waiting), "enqueue", refuse)
+    with django_capture_on_commit_callbacks(execute=True):
+        answer = client_signed_in.post(ADDRESS, {"fields": [file(records.png())], "later": "1"})
+    assert answer.status_code == 200
+    assert len(diagnoses_due()) == 1
+    assert "The task queue is away: ConnectionError" in caplog.text

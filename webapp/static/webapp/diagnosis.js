@@ -11,23 +11,35 @@ async function refreshLive() {
   const fresh = page.querySelector("[data-live]");
   if (!fresh) return;
   live.replaceWith(fresh);
+  // Pictures that are shown already stay: to load one again would be to read a record again.
+  for (const picture of fresh.querySelectorAll("img")) {
+    const shown = live.querySelector(`img[src="${CSS.escape(picture.getAttribute("src"))}"]`);
+    if (shown) picture.replaceWith(shown);
+  }
   document.title = page.title;
 }
 
 let watching = false;
 
-// While something waits for the model: look again, less and less often.
+// While something waits for the model: look again, less and less often if nothing happens.
 async function watchWaiting() {
   if (watching) return;
   watching = true;
-  for (let pause = 2000; document.querySelector("[data-waiting]"); pause = Math.min(pause * 1.5, 30000)) {
+  let pause = 1000;
+  for (let waiting; (waiting = document.querySelector("[data-waiting]")); ) {
+    const before = waiting.dataset.waiting;
     await new Promise((resolve) => setTimeout(resolve, pause));
     await refreshLive().catch(() => {}); // offline for a moment: the next round tries again
+    const moved = document.querySelector("[data-waiting]")?.dataset.waiting !== before;
+    pause = moved ? 1000 : Math.min(pause * 1.5, 30000);
   }
   watching = false;
 }
 
-// Send files one by one to the form's own address, so that each shows its result at once.
+const AT_ONCE = 3; // requests; more would only wait for one another
+const FEW = 4; // files that are screened while one waits; more are left to the worker
+
+// Send each file by itself to the form's own address, so that each shows what became of it.
 function enhanceUpload(form) {
   const input = form.querySelector("input[type=file]");
   const button = form.querySelector("button[type=submit]");
@@ -42,8 +54,9 @@ function enhanceUpload(form) {
     return row;
   };
 
-  const send = async (file, row) => {
+  const send = async (file, row, later) => {
     const body = new FormData();
+    if (later) body.append("later", "1");
     body.append("csrfmiddlewaretoken", form.elements.csrfmiddlewaretoken.value);
     body.append(input.name, file);
     try {
@@ -53,8 +66,10 @@ function enhanceUpload(form) {
       const holder = document.createElement("template");
       holder.innerHTML = await response.text();
       const result = holder.content.querySelector("li");
-      row.replaceWith(result);
-      return result.dataset.result === "stored";
+      const stored = result.dataset.result === "stored";
+      if (later && stored) row.remove(); // the gallery shows it, and its result when there is one
+      else row.replaceWith(result);
+      return stored;
     } catch (error) {
       row.querySelector("progress").remove();
       row.querySelector("[data-text]").textContent =
@@ -71,11 +86,21 @@ function enhanceUpload(form) {
     button.disabled = true;
     results.replaceChildren();
     const rows = files.map(addRow);
+    const later = files.length > FEW;
+    const doing = later ? "Uploading" : "Uploading and screening";
+    let sent = 0;
     let stored = 0;
-    for (const [index, file] of files.entries()) {
-      summary.textContent = `Uploading and screening file ${index + 1} of ${files.length}…`;
-      if (await send(file, rows[index])) stored += 1;
-    }
+    const left = files.entries();
+    const sendNext = async () => {
+      for (const [index, file] of left) {
+        if (await send(file, rows[index], later)) stored += 1;
+        sent += 1;
+        summary.textContent = `${doing}: ${sent} of ${files.length} done…`;
+        if (later && stored === 1) refreshLive().then(watchWaiting, watchWaiting);
+      }
+    };
+    summary.textContent = `${doing} ${files.length} ${files.length === 1 ? "file" : "files"}…`;
+    await Promise.all(Array.from({ length: later ? AT_ONCE : 1 }, sendNext));
     summary.textContent = `${stored} of ${files.length} ${files.length === 1 ? "file" : "files"} stored.`;
     form.reset();
     button.disabled = false;

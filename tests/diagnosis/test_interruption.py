@@ -19,6 +19,7 @@ from diagnosis.models import Diagnosis
 from diagnosis.selectors import diagnoses_due
 from diagnosis.services import diagnosis_create
 from diagnosis.state import Status
+from tests.diagnosis import killed_worker
 from tests.diagnosis.killed_upload import STEPS
 from tests.diagnosis.support import FakePredictor, smear_jpeg
 from webapp.audit.models import AuditEvent
@@ -107,6 +108,41 @@ def test_an_upload_killed_at_any_step_loses_nothing(
     assert created is not bool(rows)
     assert media_path(diagnosis.image_name).is_file()
     assert Diagnosis.objects.count() == 1
+    assert "all agree" in _command("check_integrity")
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("step", killed_worker.STEPS)
+def test_a_worker_killed_at_any_step_loses_nothing(
+    step: str, shared_database: str, settings: Settings, predictor: FakePredictor
+) -> None:
+    sender = User.objects.create_user("sender")
+    rows = [
+        diagnosis_create(actor=sender, upload=smear_jpeg(seed), deferred=True)[0]
+        for seed in range(4)
+    ]
+    killed = subprocess.run(
+        [sys.executable, "-m", "tests.diagnosis.killed_worker", step, str(len(rows))],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "DATABASE_URL": shared_database,
+            "MEDIA_ROOT": str(settings.MEDIA_ROOT),
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    finished = {"after the first result": 1, "before the last result": len(rows) - 1}.get(step, 0)
+    assert Diagnosis.objects.filter(status=Status.SCREENED).count() == finished
+    assert "all agree" in _command("check_integrity")
+
+    _let_time_pass()
+    _command("worker", "--batch")
+    events = AuditEvent.objects.filter(action="diagnosis.screened")
+    assert sorted(int(event.target_id) for event in events) == [row.pk for row in rows]
+    assert not Diagnosis.objects.exclude(status=Status.SCREENED).exists()
     assert "all agree" in _command("check_integrity")
 
 

@@ -1,0 +1,78 @@
+"""The small run of ``tests.load.outage``; the full one is in ``make test-long``."""
+
+import json
+from collections import Counter
+from typing import Any
+
+import pytest
+
+from diagnosis import pipeline
+from diagnosis.predictors.embedded import EmbeddedPredictor
+from diagnosis.predictors.store import read_live, version_dir
+from tests.load import outage
+
+pytestmark = pytest.mark.xdist_group("outage")
+
+
+def test_a_model_server_that_is_killed_costs_no_diagnosis() -> None:
+    figures = outage.run(uploads=60, kills=2, seed=3)
+    assert outage.sound(figures), json.dumps(figures, indent=1)
+    assert figures["answers"].get("202", 0) > 0, "no upload met the outage"
+    assert figures["answers"].get("201", 0) > 0
+
+
+@pytest.fixture(scope="module")
+def records() -> dict[str, Any]:
+    """What a faultless site would hold after eight uploads."""
+    version = read_live(outage.STORE, "all_smear").stable
+    predictor = EmbeddedPredictor(version_dir(outage.STORE, "all_smear", version))
+    rows = []
+    for number in range(8):
+        outcome = pipeline.screen(outage.upload(number), predictor.contract, predictor)
+        assert outcome.prediction is not None
+        row = {
+            "id": number + 1,
+            "file_name": f"{number}.jpg",
+            "status": "screened",
+            "outcome": outcome.headline.value,
+            "predicted_class": outcome.predicted_class,
+            "probabilities": dict(
+                zip(predictor.contract.labels, outcome.prediction.probabilities, strict=True)
+            ),
+            "attempts": 1,
+        }
+        rows.append(row)
+    return {"rows": rows, "results": {str(row["id"]): 1 for row in rows}}
+
+
+def figures(records: dict[str, Any], refused: int = 0) -> dict[str, Any]:
+    answers = Counter({201: 8 - refused, 503: refused})
+    return outage._figures(8, answers, json.loads(json.dumps(records)))
+
+
+def test_its_count_sees_a_faultless_site_as_sound(records: dict[str, Any]) -> None:
+    assert outage.sound(figures(records))
+
+
+@pytest.mark.parametrize(
+    ("fault", "change"),
+    [
+        ("lost", lambda found: found["rows"].pop()),
+        ("lost", lambda found: found["rows"][2].update(status="received")),
+        ("doubled", lambda found: found["rows"].append({**found["rows"][0], "id": 9})),
+        ("doubled", lambda found: found["results"].update({"3": 2})),
+        ("without_event", lambda found: found["results"].pop("3")),
+        ("wrong", lambda found: found["rows"][1].update(outcome="rejected")),
+        ("wrong", lambda found: found["rows"][1]["probabilities"].update(Benign=0.5)),
+    ],
+)
+def test_its_count_sees(records: dict[str, Any], fault: str, change: Any) -> None:
+    damaged = json.loads(json.dumps(records))
+    change(damaged)
+    found = figures(damaged)
+    assert found[fault] == 1
+    assert not outage.sound(found)
+
+
+def test_its_count_sees_a_refused_upload(records: dict[str, Any]) -> None:
+    assert not outage.sound(figures(records, refused=1))

@@ -180,7 +180,11 @@ def _switch(
     """
     config = store.parent / "models.config"
     _replace(config, models_config(name, live, keep or live).encode())
-    wait()
+    try:
+        wait()
+    except BaseException:  # a version that no server can load must not stay in their way
+        _replace(config, models_config(name, keep or live).encode())
+        raise
     _replace(live_path(store, name), live.to_json())
     _replace(config, models_config(name, live).encode())
 

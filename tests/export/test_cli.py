@@ -142,6 +142,12 @@ def test_publish_promote_answer_roll_back(
         assert read_live(store, NAME) == before
         uploads.wait_for(before.stable)
 
+        assert cli("canary", str(version)).returncode == 0
+        assert read_live(store, NAME).canary == version
+        assert cli("canary", "--withdraw").returncode == 0
+        assert cli("canary").returncode == 1
+        assert read_live(store, NAME) == before
+
         assert cli("promote", str(version)).returncode == 0
         assert read_live(store, NAME) == Live(version, previous=before.stable)
         assert f"versions: {version}" in (store.parent / "models.config").read_text()

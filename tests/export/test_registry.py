@@ -134,3 +134,42 @@ def test_a_server_that_does_not_load_it_leaves_the_stable_version(store: Path) -
     with pytest.raises(NotServedError):
         registry.promote(store, NAME, 2, wait)
     assert read_live(store, NAME) == Live(stable=1)
+    assert "versions: 2\n" not in (store.parent / "models.config").read_text()
+
+
+def test_a_canary_stands_beside_what_is_live(store: Path) -> None:
+    registry.promote(store, NAME, 1)
+    registry.promote(store, NAME, 2)
+    waited: list[int] = []
+    assert registry.set_canary(store, NAME, 3, waited.append) == Live(2, canary=3, previous=1)
+    assert waited == [3]
+    text = (store.parent / "models.config").read_text()
+    assert [line.split()[1] for line in text.splitlines() if "versions:" in line] == [*"123"]
+    assert registry.set_canary(store, NAME, None) == Live(2, previous=1)
+    assert "versions: 3\n" not in (store.parent / "models.config").read_text()
+
+
+def test_a_canary_that_is_promoted_is_no_canary_any_more(store: Path) -> None:
+    registry.promote(store, NAME, 1)
+    registry.set_canary(store, NAME, 2)
+    assert registry.promote(store, NAME, 2) == Live(2, previous=1)
+
+
+@pytest.mark.parametrize(("version", "why"), [(1, "stable one already"), (9, "not published")])
+def test_what_cannot_be_a_canary(store: Path, version: int, why: str) -> None:
+    registry.promote(store, NAME, 1)
+    with pytest.raises(ContractError, match=why):
+        registry.set_canary(store, NAME, version)
+    assert read_live(store, NAME) == Live(1)
+
+
+def test_a_canary_that_no_server_loads_is_none(store: Path) -> None:
+    registry.promote(store, NAME, 1)
+
+    def wait(version: int) -> None:
+        raise NotServedError("no")
+
+    with pytest.raises(NotServedError):
+        registry.set_canary(store, NAME, 2, wait)
+    assert read_live(store, NAME) == Live(1)
+    assert "versions: 2\n" not in (store.parent / "models.config").read_text()

@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := run
 PY := .venv/bin/python
-.PHONY: run test lint lock ml dev venv
+.PHONY: run test test-long bench bench-quick lint lock ml dev venv
 
 # Portal, API, admin and worker on http://127.0.0.1:8000 (PORT, DEMO_PASSWORD: see .env.example)
 run: .env
@@ -28,9 +28,21 @@ ml:
 
 # Everything, within 15 minutes: what touches the database first on MariaDB, then all on SQLite.
 test: dev lint
-	@$(PY) tests/on_mariadb.py $(PY) -m pytest -q -n 2 --dist loadgroup -m "not data" \
-		--ignore tests/architecture --ignore tests/browser --ignore tests/export --ignore tests/toolchain
+	@$(PY) tests/on_mariadb.py $(PY) -m pytest -q -n 2 --dist loadgroup -m "db and not data"
 	@$(PY) -m pytest -n 2 --dist loadgroup
+
+# The full run of what `make test` does in small; its figures are kept in docs/measured.
+test-long: dev
+	@mkdir -p docs/measured
+	@for database in sqlite mariadb; do \
+		$(PY) -m tests.load.outage --uploads 2000 --kills 10 --database $$database \
+			| tee docs/measured/outage-$$database.json || exit 1; done
+
+bench: dev
+	@$(PY) -m tests.load.client_overhead
+
+bench-quick: dev
+	@$(PY) -m tests.load.client_overhead --rounds 20
 
 lint: dev
 	.venv/bin/ruff check .

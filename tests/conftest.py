@@ -19,14 +19,18 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DATA_DIR", ROOT.parent / "shared/data"))
+DATABASE_FIXTURES = {"db", "transactional_db", "shared_database"}
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests that share one running product stay in one process."""
+    """Tests that share one running product stay in one process; what uses a database is marked."""
     for item in items:
-        if "served" in getattr(item, "fixturenames", ()):
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if "served" in fixtures:
             item.add_marker(pytest.mark.xdist_group("served"))
+        if item.get_closest_marker("django_db") or fixtures & DATABASE_FIXTURES:
+            item.add_marker(pytest.mark.db)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -192,19 +192,28 @@ def diagnosis_address(diagnosis: Diagnosis) -> str:
 class ModelVersionSerializer(serializers.Serializer[Any]):
     """A model version that answers, as its contract describes it."""
 
-    name = serializers.CharField()
-    version = serializers.IntegerField()
-    digest = serializers.CharField(help_text="sha256 of its contract.json.")
-    architecture = serializers.CharField()
-    labels = serializers.ListField(child=serializers.CharField())
+    role = serializers.ChoiceField(
+        ["stable", "canary"],
+        help_text="`stable` answers; `canary` is on trial beside it, for a share of the images or "
+        "unseen.",
+    )
+    name = serializers.CharField(source="contract.name")
+    version = serializers.IntegerField(source="contract.version")
+    digest = serializers.CharField(
+        source="contract.digest", help_text="sha256 of its contract.json."
+    )
+    architecture = serializers.CharField(source="contract.architecture")
+    labels = serializers.ListField(source="contract.labels", child=serializers.CharField())
     thresholds = serializers.SerializerMethodField()
     metrics = serializers.JSONField(
-        help_text="Figures with their split, number of images and groups, and interval."
+        source="contract.metrics",
+        help_text="Figures with their split, number of images and groups, and interval.",
     )
 
     @extend_schema_field(serializers.DictField(child=serializers.FloatField()))
-    def get_thresholds(self, contract: Any) -> dict[str, float]:
+    def get_thresholds(self, live: Any) -> dict[str, float]:
         """Bounds of the decision, and of each input check by its name."""
+        contract = live["contract"]
         return {
             "suspicious_min": contract.suspicious_min,
             "not_suspicious_max": contract.not_suspicious_max,

@@ -32,7 +32,7 @@ from diagnosis.api.serializers import (
 from diagnosis.errors import ContractError, ImageRefused
 from diagnosis.media import media_read
 from diagnosis.models import Diagnosis
-from diagnosis.predictor import stable_predictor
+from diagnosis.predictor import canary_predictor, stable_predictor
 from diagnosis.state import Status
 from patients.services import listing_record
 from webapp.api_errors import MEDIA_TYPE, Problem
@@ -252,16 +252,19 @@ class ModelsView(_RecordView):
         responses={200: ModelVersionSerializer(many=True), **_problems(503)},
     )
     def get(self, request: Request) -> Response:
-        """The live version."""
+        """The stable version, and the canary if there is one."""
         try:
-            contract = stable_predictor().contract
+            stable, canary = stable_predictor(), canary_predictor()
         except ContractError as error:
             raise Problem(
                 503,
                 "model_unavailable",
                 "No model version is live; images are kept until one is.",
             ) from error
-        return Response([ModelVersionSerializer(contract).data])
+        live = [{"role": "stable", "contract": stable.contract}]
+        if canary:
+            live.append({"role": "canary", "contract": canary.contract})
+        return Response(ModelVersionSerializer(live, many=True).data)
 
 
 def _discard_body(request: Request, length: int) -> None:

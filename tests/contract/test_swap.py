@@ -1,4 +1,4 @@
-"""Versions change under load: no request is lost, and each is answered by a version that was live."""
+"""Versions change under load: no request is lost, and a version that was live answers each."""
 
 import json
 import shutil

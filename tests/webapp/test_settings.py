@@ -6,6 +6,7 @@ from unittest import mock
 
 import pytest
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 
 KEY = "a-key-for-tests-and-nothing-else-0123456789"
 
@@ -52,3 +53,22 @@ def test_mysql_is_strict_and_speaks_all_of_unicode(monkeypatch: pytest.MonkeyPat
     assert database["OPTIONS"]["charset"] == "utf8mb4"
     assert database["OPTIONS"]["isolation_level"] == "read committed"
     assert "STRICT" in database["OPTIONS"]["sql_mode"]
+
+
+def test_the_queue_is_in_the_database_unless_redis_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("QUEUE_URL", raising=False)
+    found = _settings(monkeypatch)
+    assert found["TASKS"]["default"]["BACKEND"] == "django_tasks_db.DatabaseBackend"
+    assert "django_rq" not in found["INSTALLED_APPS"]
+    found = _settings(monkeypatch, QUEUE_URL="redis://redis:6379/0")
+    assert found["TASKS"]["default"]["BACKEND"] == "django_tasks_rq.RQBackend"
+    assert found["RQ_QUEUES"]["default"]["URL"] == "redis://redis:6379/0"
+    assert {"django_rq", "django_tasks_rq"} <= set(found["INSTALLED_APPS"])
+
+
+def test_redis_without_its_packages_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ImproperlyConfigured, match=r"requirements/venv\.sh production"):
+        _settings(monkeypatch, QUEUE_URL="redis://redis:6379/0")

@@ -13,7 +13,7 @@ from diagnosis import screening, services
 from diagnosis.media import media_path
 from diagnosis.models import Diagnosis
 from patients.models import Specimen
-from tests.diagnosis.support import FakePredictor, encode, smear_jpeg
+from tests.diagnosis.support import FakePredictor, encode, live, make_contract, smear_jpeg
 from webapp.audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -269,7 +269,8 @@ def test_assigning_changes_nothing_else(api: APIClient, stored: list[Diagnosis])
 def test_the_live_version_describes_itself(api: APIClient, predictor: FakePredictor) -> None:
     (model,) = api.get("/api/models").json()
     contract = predictor.contract
-    assert {key: model[key] for key in ("name", "version", "digest", "architecture")} == {
+    assert {key: model[key] for key in ("role", "name", "version", "digest", "architecture")} == {
+        "role": "stable",
         "name": contract.name,
         "version": contract.version,
         "digest": contract.digest,
@@ -283,6 +284,15 @@ def test_the_live_version_describes_itself(api: APIClient, predictor: FakePredic
         "ood_max": 10.0,
         **contract.thresholds,
     }
+
+
+def test_a_canary_stands_beside_it(
+    api: APIClient, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary = FakePredictor(make_contract(version=8))
+    monkeypatch.setattr("diagnosis.predictor._current", live(predictor, canary))
+    found = [(model["role"], model["version"]) for model in api.get("/api/models").json()]
+    assert found == [("stable", 7), ("canary", 8)]
 
 
 # --- Who ---------------------------------------------------------------------------------

@@ -234,8 +234,11 @@ def test_a_trickle_cannot_outlast_the_deadline(
 
 
 def test_an_answer_without_end_is_cut(server: ModelServer, predictor: TFServingPredictor) -> None:
-    server.script = in_turn(Reply(200, b" " * 10_000_000), answer)
-    assert scores(predictor) == [0]
+    rows = json.dumps({"predictions": [{"probabilities": [MEAN] * 4, "ood_score": 1}]})
+    server.script = in_turn(Reply(200, rows.encode() + b" " * 1_000_000))
+    with pytest.raises(PredictorError, match="longer than any can be") as caught:
+        scores(predictor)
+    assert not caught.value.permanent
 
 
 def test_a_server_s_error_is_quoted_but_not_at_length(
@@ -420,11 +423,12 @@ def test_servers_that_are_added_and_taken_away_are_noticed(
     assert second.asked
     assert first.asked[0].headers["Host"] == "tfserving:8501"
     names.urls = [second.url, third.url]
-    counts = len(first.asked)
+    counts = len(first.asked), len(second.asked)
     for _ in range(30):
         scores(predictor)
-    assert len(first.asked) == counts
+    assert len(first.asked) == counts[0]
     assert third.asked
+    assert len(second.asked) > counts[1], "what it did before the other came does not count"
     assert predictor.circuit_states().keys() == {second.url, third.url}
 
 

@@ -1,0 +1,85 @@
+"""With the model server away: uploads are taken, wait visibly, and are finished when it is back."""
+
+import io
+import json
+import time
+from functools import partialmethod
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from diagnosis.imaging.synthetic import draw_smear
+from diagnosis.media import media_path
+from diagnosis.models import Diagnosis
+from diagnosis.predictors.circuit import Circuit
+from diagnosis.screening import diagnoses_run_due
+from diagnosis.state import Status
+from tests.contract.conftest import STORE
+from tests.diagnosis.steps import make_due
+from tests.diagnosis.support import encode
+from tests.on_mariadb import free_port
+from tests.tfserving.model_server import ModelServer, Store
+
+pytestmark = pytest.mark.django_db(transaction=True)
+FIELD = encode("JPEG", draw_smear(1, 480, 640), quality=92)
+
+
+@pytest.fixture
+def port(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Where nobody listens yet, and the product looks for its model."""
+    monkeypatch.setattr(Circuit, "__init__", partialmethod(Circuit.__init__, rest_s=0.1))
+    port = free_port()
+    settings.PREDICTOR_URL = f"http://127.0.0.1:{port}/v1/models/all_smear"
+    return port
+
+
+@pytest.fixture
+def waiting(api: APIClient, port: int) -> Diagnosis:
+    answer = api.post("/api/diagnose", {"image": io.BytesIO(FIELD)}, format="multipart")
+    assert answer.status_code == 202
+    found = api.get(answer["Location"])
+    assert (found.status_code, found.json()["status"]) == (200, "received")
+    return Diagnosis.objects.get(pk=found.json()["id"])
+
+
+def test_image_and_row_are_safe(waiting: Diagnosis) -> None:
+    assert media_path(waiting.image_name).is_file()
+    out = io.StringIO()
+    call_command("check_integrity", stdout=out)
+    assert "all agree" in out.getvalue()
+
+
+def test_the_page_says_what_it_waits_for(waiting: Diagnosis, client_signed_in: Client) -> None:
+    page = client_signed_in.get(f"/diagnoses/{waiting.pk}").content.decode()
+    assert "Waiting for the model" in page
+
+
+def test_it_is_degraded_and_alive(waiting: Diagnosis, client: Client) -> None:
+    ready = client.get("/readyz")
+    assert (ready.status_code, ready.json()["status"]) == (200, "degraded")
+    assert ready.json()["model"] == "away"
+    assert client.get("/healthz").status_code == 200
+
+
+def test_it_is_finished_when_the_model_is_back(
+    waiting: Diagnosis, port: int, client: Client
+) -> None:
+    make_due(waiting)
+    diagnoses_run_due()
+    waiting.refresh_from_db()
+    assert waiting.status == Status.RECEIVED
+    with ModelServer(Store(STORE), port):
+        assert client.get("/readyz").json()["model"] == "ok"
+        time.sleep(0.1)
+        make_due(waiting)
+        assert diagnoses_run_due() == 1
+    waiting.refresh_from_db()
+    assert waiting.status == Status.SCREENED
+    assert (
+        waiting.model_version
+        == json.loads((Path(STORE) / "all_smear/live.json").read_text())["stable"]
+    )

@@ -4,6 +4,8 @@ The web portal, the API, the worker and ``export.evaluate`` all come through ``s
 offline figure measures the path that serves users.
 """
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,24 +60,34 @@ class Outcome:
         return max(self.prediction.probabilities) if self.prediction else None
 
 
-def screen(data: bytes, contract: ModelContract, predictor: Predictor) -> Outcome:
+def screen(
+    data: bytes,
+    contract: ModelContract,
+    predictor: Predictor,
+    *,
+    step: Callable[[str], AbstractContextManager[object]] = nullcontext,
+) -> Outcome:
     """Decode, canonicalise, validate, predict and decide for the stored bytes of one field.
 
     Args:
         data: an encoded image, as ``decode.to_stored`` keeps it.
         contract: of the version to apply.
         predictor: asked only if the field is accepted.
+        step: entered around ``decode``, ``validate`` and ``predict``, for whoever measures them.
 
     Raises:
         ImageRefused: the bytes cannot be decoded.
         PredictorError: the model could not answer.
     """
-    decoded = decode(data)
-    canonical = preprocess(decoded.rgb, contract)
-    validation = validate(decoded, canonical, contract)
+    with step("decode"):
+        decoded = decode(data)
+        canonical = preprocess(decoded.rgb, contract)
+    with step("validate"):
+        validation = validate(decoded, canonical, contract)
     if not validation.accepted:
         return Outcome(Headline.REJECTED, validation, None, None)
-    (prediction,) = predictor.predict(canonical[np.newaxis])
+    with step("predict"):
+        (prediction,) = predictor.predict(canonical[np.newaxis])
     predicted_class = contract.labels[int(np.argmax(prediction.probabilities))]
     return Outcome(decide(prediction, contract), validation, prediction, predicted_class)
 

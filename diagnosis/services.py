@@ -10,7 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from diagnosis import pipeline
+from diagnosis import observed, pipeline
 from diagnosis.errors import ContractError, ImageRefused, PredictorError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.imaging.decode import to_stored
@@ -107,7 +107,7 @@ def diagnosis_run(*, diagnosis_id: int) -> Diagnosis:
     try:
         predictor = stable_predictor()
         data = media_read(diagnosis.image_name)
-        outcome = pipeline.screen(data, predictor.contract, predictor)
+        outcome = observed.screen(data, predictor, diagnosis_id=diagnosis.pk)
     except Exception as error:  # whatever it was, the row must not hang on a dead lease
         _attempt_failed(diagnosis, attempt, error)
     else:
@@ -168,6 +168,8 @@ def diagnosis_transition(
                 target=diagnosis,
                 detail={"from": current.value, "attempt": attempt},
             )
+    if moved:
+        observed.result_count(to, fields)
     return moved
 
 

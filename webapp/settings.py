@@ -4,6 +4,7 @@ Every variable stands in README.md and .env.example. A missing or malformed one 
 start with a sentence that says how to mend it.
 """
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +13,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError, ValidationError, validate
+
+TRACING_PACKAGES = (
+    "opentelemetry.sdk.trace",
+    "opentelemetry.exporter.otlp.proto.http",
+    "opentelemetry.instrumentation.django",
+    "opentelemetry.instrumentation.requests",
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -27,6 +35,28 @@ def _require_time_zone(name: str) -> None:
         raise ValidationError("Not a time zone; give a name such as Europe/London.") from error
 
 
+def _require_token(token: str) -> None:
+    """Empty, or too long to be guessed; it is sent in a header."""
+    if token and not re.fullmatch(r"[!-~]{16,}", token):
+        raise ValidationError("Give at least 16 characters of ASCII without spaces, or none.")
+
+
+def _require_traces(address: str) -> None:
+    """Empty, or an address and the packages to send there."""
+    if not address:
+        return
+    if not re.fullmatch(r"https?://\S+", address):
+        raise ValidationError("Not a web address; give one such as http://host:4318/v1/traces.")
+    try:
+        missing = None in (find_spec(name) for name in TRACING_PACKAGES)
+    except ModuleNotFoundError:
+        missing = True
+    if missing:
+        raise ValidationError(
+            "The OpenTelemetry packages are missing; run `requirements/venv.sh production`."
+        )
+
+
 # --- Environment -------------------------------------------------------------------------
 
 SECRET_KEY = env.str("SECRET_KEY", validate=validate.Length(min=32))
@@ -40,6 +70,10 @@ MODEL_NAME = env.str("MODEL_NAME", "all_smear", validate=validate.Regexp(r"^[A-Z
 PREDICTOR_URL = env.str("PREDICTOR_URL", "embedded:", validate=validate.OneOf(["embedded:"]))
 TIME_ZONE = env.str("TIME_ZONE", "UTC", validate=_require_time_zone)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", 20 * 2**20, validate=validate.Range(min=1))
+LOG_FORMAT = env.str("LOG_FORMAT", "line", validate=validate.OneOf(["line", "json"]))
+METRICS_TOKEN = env.str("METRICS_TOKEN", "", validate=_require_token)
+METRICS_PORT = env.int("METRICS_PORT", 0, validate=validate.Range(0, 65535))
+TRACES_URL = env.str("TRACES_URL", "", validate=_require_traces)
 # Of `manage.py serve` alone:
 PORT = env.int("PORT", 8000, validate=validate.Range(1, 65535))
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=validate.Range(min=1))
@@ -93,6 +127,7 @@ def _database(url: str) -> dict[str, object]:
             "charset": "utf8mb4",
             "sql_mode": "STRICT_TRANS_TABLES",
             "isolation_level": "read committed",
+            "connect_timeout": 3,
         }
     else:
         raise ImproperlyConfigured(
@@ -128,6 +163,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "webapp.request_id.RequestIdMiddleware",
+    "webapp.metrics.MetricsMiddleware",
+    "webapp.health.ProbesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -234,6 +271,7 @@ SPECTACULAR_SETTINGS = {
 LANGUAGE_CODE = "en-gb"
 USE_TZ = True
 
+_IDS = "%(request_id)s %(trace_id)s" if TRACES_URL else "%(request_id)s"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -242,14 +280,17 @@ LOGGING = {
         "redaction": {"()": "webapp.redaction.RedactionFilter"},
     },
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
+        "line": {"format": f"%(asctime)s %(levelname)s %(name)s [{_IDS}] %(message)s"},
+        "json": {"()": "webapp.json_logs.JsonFormatter"},
     },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "filters": ["request_id", "redaction"],
-            "formatter": "line",
+            "formatter": LOG_FORMAT,
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},
+    # Django's own would write a second, unredacted line where DEBUG is on.
+    "loggers": {"django": {"handlers": [], "level": "INFO"}},
 }

@@ -12,6 +12,7 @@ from diagnosis.errors import ImageRefused
 from diagnosis.models import Diagnosis
 from diagnosis.services import diagnosis_create, diagnosis_run
 from patients.models import Specimen
+from webapp.metrics import UPLOAD_REFUSALS
 
 logger = logging.getLogger(__name__)
 
@@ -41,11 +42,16 @@ def _upload(actor: AbstractBaseUser, file: UploadedFile, specimen: Specimen | No
             actor=actor, upload=file.read(), file_name=name, specimen=specimen
         )
     except ImageRefused as refusal:
-        return UploadResult(name, refusal=refusal)
+        return _refused(name, refusal)
     except OSError as error:
         logger.error("An upload could not be kept: %s", error)
-        return UploadResult(name, refusal=_not_kept())
+        return _refused(name, _not_kept())
     return UploadResult(name, diagnosis_run(diagnosis_id=diagnosis.pk), is_new)
+
+
+def _refused(name: str, refusal: ImageRefused) -> UploadResult:
+    UPLOAD_REFUSALS.labels(refusal.code).inc()
+    return UploadResult(name, refusal=refusal)
 
 
 def _not_kept() -> ImageRefused:

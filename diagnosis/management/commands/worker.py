@@ -4,10 +4,12 @@ import logging
 import threading
 from typing import Any
 
+from django.conf import settings
 from django.db import DatabaseError, close_old_connections
 from django_tasks_db.management.commands import db_worker
 
 from diagnosis.tasks import sweep
+from webapp import metrics, tracing
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +23,8 @@ class Command(db_worker.Command):
 
     def handle(self, **options: Any) -> None:
         """Sweep from a daemon thread while the worker runs in this one."""
+        metrics.serve_alone(settings.METRICS_PORT)
+        tracing.start(settings.TRACES_URL, "leukemia-worker")
         stop = threading.Event()
         if not options["batch"]:
             threading.Thread(target=_sweep_until, args=(stop,), daemon=True).start()

@@ -7,6 +7,7 @@ import os
 import runpy
 import shutil
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -19,7 +20,7 @@ from webapp.tracing import TRACE_ID
 
 try:
     # Run, not imported: after a reload (SIGHUP) the new processes shall find fresh settings.
-    _LOG_FORMAT = runpy.run_module("webapp.settings")["LOG_FORMAT"]
+    _LOG_FORMAT = runpy.run_path(str(Path(__file__).with_name("settings.py")))["LOG_FORMAT"]
 except ImproperlyConfigured as error:
     raise SystemExit(f"Configuration: {error}") from error
 

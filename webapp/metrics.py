@@ -74,7 +74,7 @@ def circuits_show(states: Mapping[str, str]) -> None:
         CIRCUIT_STATE.labels(address).set(0)
     _addresses.update(states)
     for address, state in states.items():
-        CIRCUIT_STATE.labels(address).set(_CIRCUIT_STATES[state])
+        CIRCUIT_STATE.labels(address).set(_CIRCUIT_STATES.get(state, 2))
 
 
 def registry() -> CollectorRegistry:

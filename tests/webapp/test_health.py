@@ -47,6 +47,16 @@ def test_probes_call_by_the_address_of_a_machine(client: Client, address: str) -
     assert client.get("/login", headers={"Host": "10.1.2.3:8000"}).status_code == 400
 
 
+@pytest.mark.django_db
+def test_a_probe_keeps_no_connection(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    monkeypatch.setattr(
+        type(connections["default"]), "close", lambda connection: closed.append(connection.alias)
+    )
+    client.get(READY)
+    assert "default" in closed
+
+
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("seconds", "worker"), [(100, "ok"), (140, "the queue stands still")])
 def test_a_queue_that_stands_still_is_told(

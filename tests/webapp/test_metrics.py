@@ -1,4 +1,4 @@
-"""What is counted in one process; several together are in test_observed_product.py."""
+"""What is counted in one process; several together: tests/toolchain/test_observed_product.py."""
 
 import urllib.request
 from collections.abc import Callable

@@ -10,7 +10,10 @@ class DiagnosisConfig(AppConfig):
     name = "diagnosis"
 
     def ready(self) -> None:
-        """Register system checks, and the roles that every migrated database has."""
-        from diagnosis import checks, roles  # noqa: F401
+        """Register checks, the counter of tasks, and the roles of every migrated database."""
+        from django_tasks.signals import task_finished
 
+        from diagnosis import checks, observed, roles  # noqa: F401
+
+        task_finished.connect(observed.task_count)
         post_migrate.connect(roles.roles_ensure, sender=self)

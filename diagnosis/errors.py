@@ -14,6 +14,8 @@ class ImageRefused(Exception):
         fix: one sentence saying what to do about it.
     """
 
+    names_nobody = True  # so its text may be logged; see webapp.redaction
+
     def __init__(self, code: str, message: str, fix: str) -> None:
         super().__init__(f"{code}: {message} {fix}")
         self.code = code
@@ -28,6 +30,8 @@ class PredictorError(Exception):
         permanent: ``False`` for what passes (a restart, a full queue), which callers retry
             with backoff; ``True`` for what does not (a damaged version, a wrong shape).
     """
+
+    names_nobody = True
 
     def __init__(self, message: str, *, permanent: bool) -> None:
         super().__init__(message)
@@ -46,3 +50,5 @@ class ModelAway(PredictorError):
 
 class ContractError(ValueError):
     """A published model version does not describe itself correctly; always an operator's matter."""
+
+    names_nobody = True

@@ -17,7 +17,7 @@ from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
 
-from diagnosis import pipeline
+from diagnosis import observed, pipeline
 from diagnosis.errors import ContractError, ImageRefused, ModelAway, PredictorError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.imaging.validate import ValidationReport
@@ -28,6 +28,7 @@ from diagnosis.predictors.base import Predictor
 from diagnosis.selectors import diagnoses_due
 from diagnosis.state import Status
 from webapp.audit.services import audit_record
+from webapp.tracing import span
 
 logger = logging.getLogger(__name__)
 
@@ -117,6 +118,8 @@ def diagnosis_transition(
                 target=diagnosis,
                 detail={"from": current.value, "attempt": attempt},
             )
+    if moved:
+        observed.result_count(to, fields)
     return moved
 
 
@@ -145,6 +148,12 @@ def _lease(ids: Sequence[int], limit: int = BATCH) -> list[_Leased]:
 
 def _screen(leased: Sequence[_Leased]) -> None:
     """Finish, postpone or give up each of ``leased``."""
+    if leased:
+        with span("diagnosis.screen", diagnosis__fields=len(leased)):
+            _screen_together(leased)
+
+
+def _screen_together(leased: Sequence[_Leased]) -> None:
     prepared: dict[Predictor, list[tuple[_Leased, pipeline.Prepared]]] = {}
     for lease in leased:
         diagnosis = lease.diagnosis
@@ -153,7 +162,8 @@ def _screen(leased: Sequence[_Leased]) -> None:
             continue
         try:
             predictor = predictor_for(diagnosis.image_sha256, attempt=lease.attempt)
-            field = pipeline.prepare(media_read(diagnosis.image_name), predictor.contract)
+            data = media_read(diagnosis.image_name)
+            field = observed.prepare(data, predictor.contract, diagnosis_id=diagnosis.pk)
         except Exception as error:  # whatever it was, the row must not hang on a dead lease
             _attempt_failed(lease, error)
         else:
@@ -166,7 +176,7 @@ def _conclude(predictor: Predictor, fields: Sequence[tuple[_Leased, pipeline.Pre
     """Ask the model about ``fields`` in one call, and write down what it says of each."""
     contract = predictor.contract
     try:
-        outcomes = pipeline.conclude([field for _, field in fields], contract, predictor)
+        outcomes = observed.conclude([field for _, field in fields], predictor)
     except Exception as error:
         if len(fields) > 1 and not isinstance(error, ModelAway):
             for field in fields:  # one of them may be at fault; the others shall not suffer

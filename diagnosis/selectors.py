@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from diagnosis.errors import ContractError
@@ -140,11 +141,48 @@ def diagnoses_due(limit: int = 500) -> list[int]:
 
     Fresh rows are left to the request that made them.
     """
+    due = Diagnosis.objects.filter(_is_due(timezone.now()), status=Status.RECEIVED)
+    return list(due.order_by("id").values_list("pk", flat=True)[:limit])
+
+
+@dataclass(frozen=True)
+class QueueState:
+    """What waits.
+
+    Attributes:
+        due: ``received`` fields whose time has come and that nobody works on.
+        waiting: other ``received`` fields: worked on, or waiting for their next attempt.
+        oldest_due_s: for how many seconds the longest waiting due field has been due.
+        failed: fields that were given up and that nobody has had tried again.
+    """
+
+    due: int
+    waiting: int
+    oldest_due_s: float
+    failed: int
+
+
+def queue_state() -> QueueState:
+    """Count the queue; the rows of both questions are found by the index of the status."""
     now = timezone.now()
-    due = Diagnosis.objects.filter(
+    is_due = _is_due(now)
+    since = Coalesce("lease_until", "next_attempt_at", "created_at")
+    received = Diagnosis.objects.filter(status=Status.RECEIVED).aggregate(
+        total=Count("pk"),
+        due=Count("pk", filter=is_due),
+        since=Min(since, filter=is_due),
+    )
+    return QueueState(
+        due=received["due"],
+        waiting=received["total"] - received["due"],
+        oldest_due_s=(now - received["since"]).total_seconds() if received["since"] else 0.0,
+        failed=Diagnosis.objects.filter(status=Status.FAILED).count(),
+    )
+
+
+def _is_due(now: datetime) -> Q:
+    return (
         Q(lease_until__lte=now)
         | Q(lease_until=None, next_attempt_at__lte=now)
-        | Q(lease_until=None, next_attempt_at=None, created_at__lte=now - timedelta(seconds=10)),
-        status=Status.RECEIVED,
+        | Q(lease_until=None, next_attempt_at=None, created_at__lte=now - timedelta(seconds=10))
     )
-    return list(due.order_by("id").values_list("pk", flat=True)[:limit])

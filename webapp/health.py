@@ -1,41 +1,127 @@
-"""Whether the process lives, and whether it can do its work."""
+"""Whether the process lives, whether it can do its work, and how much of it there is."""
 
-from django.contrib.auth.decorators import login_not_required
-from django.db import Error, connection
-from django.http import HttpRequest, JsonResponse
+import secrets
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from django.conf import settings
+from django.db import Error as DatabaseError
+from django.db import connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import resolve
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.metrics_core import GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
 
 from diagnosis.errors import ContractError
 from diagnosis.media import media_is_writable
+from diagnosis.observed import circuits_show
 from diagnosis.predictor import stable_predictor
+from diagnosis.predictors.store import read_live
+from diagnosis.selectors import QueueState, queue_state
+from webapp import metrics as counted
+
+ANSWER_WITHIN_S = 0.8  # of the database; whoever probes gives up after about a second
+QUEUE_MOVES_WITHIN_S = 120.0
+
+_database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe")
+_lock = threading.Lock()
+_asked: "Future[QueueState] | None" = None
 
 
-@login_not_required
+class ProbesMiddleware:
+    """Answers probes and scrapers ahead of sign-in and of the check of the host name: they call
+    by the address of a machine, and no answer depends on what it is called."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        """Answer, or pass the request on."""
+        if request.path_info not in ("/healthz", "/readyz", "/metrics"):
+            return self.get_response(request)
+        request.resolver_match = resolve(request.path_info)
+        response: HttpResponse = request.resolver_match.func(request)
+        return response
+
+
 def healthz(request: HttpRequest) -> JsonResponse:
     """Liveness: this process answers."""
     return JsonResponse({"status": "ok"})
 
 
-@login_not_required
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Readiness: 503 only when database or storage fail; 200 ``degraded`` without a model,
-    because uploads must still be accepted."""
-    parts = {"database": _database(), "storage": _storage(), "model": _model()}
-    vital = parts["database"] == parts["storage"] == "ok"
-    status = "unavailable" if not vital else "ok" if parts["model"] == "ok" else "degraded"
-    return JsonResponse({"status": status, **parts}, status=200 if vital else 503)
+    """Readiness: 503 only when database or storage fail; 200 ``degraded`` without a model or
+    with a queue that stands still, because uploads must still be accepted."""
+    queue = _queue()
+    vital = {
+        "database": "unreachable" if queue is None else "ok",
+        "storage": "ok" if media_is_writable() else "not writable",
+    }
+    others = {"model": _model(), "worker": _worker(queue)}
+    if set(vital.values()) != {"ok"}:
+        status = "unavailable"
+    else:
+        status = "ok" if set(others.values()) == {"ok"} else "degraded"
+    code = 503 if status == "unavailable" else 200
+    return JsonResponse({"status": status, **vital, **others}, status=code)
 
 
-def _database() -> str:
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Everything counted, for Prometheus; nothing about persons.
+
+    With METRICS_TOKEN only to who sends it; without, only to who asks directly, because what
+    a proxy passes on may come from anywhere.
+    """
+    if settings.METRICS_TOKEN:
+        given = request.headers.get("Authorization", "").encode()
+        if not secrets.compare_digest(given, f"Bearer {settings.METRICS_TOKEN}".encode()):
+            return HttpResponse(status=401, headers={"WWW-Authenticate": "Bearer"})
+    elif any(name in request.headers for name in ("Forwarded", "X-Forwarded-For", "Via")):
+        return HttpResponse(
+            "Ask this address directly, or set METRICS_TOKEN.\n", "text/plain", status=403
+        )
+    scrape = CollectorRegistry()
+    scrape.register(_Scrape())
+    encode, content_type = choose_encoder(request.headers.get("Accept", ""))
+    return HttpResponse(encode(scrape), content_type=content_type)
+
+
+class _Scrape(Collector):
+    """What the processes have counted, and what database and model store say at this moment."""
+
+    def collect(self) -> Iterator[Metric]:
+        """All metrics of one answer."""
+        _circuits()
+        yield from counted.registry().collect()
+        yield from _queue_metrics(_queue())
+        yield _model_metric()
+
+
+def _queue() -> QueueState | None:
+    """The queue, or ``None`` if the database does not answer in time.
+
+    Asked in a thread, because a server that is cut off holds whoever calls it for longer than
+    any probe waits. One question at a time: while it hangs, everybody waits for that one.
+    """
+    global _asked
+    with _lock:
+        if _asked is None or _asked.done():
+            _asked = _database.submit(_ask)
+        asked = _asked
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except Error:
-        return "unreachable"
-    return "ok"
+        return asked.result(timeout=ANSWER_WITHIN_S)
+    except (TimeoutError, DatabaseError):
+        return None
 
 
-def _storage() -> str:
-    return "ok" if media_is_writable() else "not writable"
+def _ask() -> QueueState:
+    try:
+        return queue_state()
+    finally:
+        connection.close()
 
 
 def _model() -> str:
@@ -44,3 +130,60 @@ def _model() -> str:
     except ContractError:
         return "no version is live"
     return "ok" if available else "away"
+
+
+def _worker(queue: QueueState | None) -> str:
+    if queue is None:
+        return "unknown"
+    return "ok" if queue.oldest_due_s <= QUEUE_MOVES_WITHIN_S else "the queue stands still"
+
+
+def _circuits() -> None:
+    """Bring this process's circuits up to date; a network of its own is not loaded for that."""
+    if settings.PREDICTOR_URL.startswith("embedded:"):
+        return
+    try:
+        circuits_show(stable_predictor())
+    except ContractError:  # the version metric says so
+        return
+
+
+def _queue_metrics(queue: QueueState | None) -> Iterator[Metric]:
+    yield _gauge("leukemia_database_up", "Whether the database answers.", float(queue is not None))
+    if queue is None:
+        return
+    depth = GaugeMetricFamily(
+        "leukemia_queue_fields",
+        "Unfinished fields: `due` for a worker; `waiting`: worked on, or for the next attempt.",
+        labels=["state"],
+    )
+    depth.add_metric(["due"], queue.due)
+    depth.add_metric(["waiting"], queue.waiting)
+    yield depth
+    yield _gauge(
+        "leukemia_queue_oldest_due_seconds",
+        "How long the longest waiting field has been due.",
+        queue.oldest_due_s,
+    )
+    yield _gauge("leukemia_failed_fields", "Fields that were given up.", queue.failed)
+
+
+def _model_metric() -> Metric:
+    """One sample a live version; none is live, none is shown."""
+    live = GaugeMetricFamily(
+        "leukemia_model_info",
+        "Model versions that are live, by role.",
+        labels=["name", "version", "role"],
+    )
+    try:
+        found = read_live(settings.MODEL_STORE, settings.MODEL_NAME)
+    except ContractError:
+        return live
+    for role, version in (("stable", found.stable), ("canary", found.canary)):
+        if version is not None:
+            live.add_metric([settings.MODEL_NAME, str(version), role], 1)
+    return live
+
+
+def _gauge(name: str, documentation: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, documentation, value=value)

@@ -8,6 +8,8 @@ from contextvars import ContextVar
 
 from django.http import HttpRequest, HttpResponse
 
+from webapp.tracing import TRACE_ID, current_trace_id
+
 _current: ContextVar[str] = ContextVar("request_id", default="-")
 _SAFE = re.compile(r"[A-Za-z0-9._-]{8,64}\Z")
 
@@ -37,7 +39,7 @@ class RequestIdMiddleware:
 
 
 class RequestIdFilter(logging.Filter):
-    """Gives every log record a ``request_id``."""
+    """Gives every log record a ``request_id`` and, where requests are traced, a ``trace_id``."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Never drops a record.
@@ -46,4 +48,5 @@ class RequestIdFilter(logging.Filter):
         """
         request = getattr(record, "request", None)
         record.request_id = getattr(request, "request_id", _current.get())
+        record.trace_id = getattr(request, "META", {}).get(TRACE_ID) or current_trace_id()
         return True

@@ -4,6 +4,7 @@ Every variable stands in README.md and .env.example. A missing or malformed one 
 start with a sentence that says how to mend it.
 """
 
+import re
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,6 +15,13 @@ from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError, ValidationError, validate
 
 from diagnosis.predictors.addresses import model_urls
+
+TRACING_PACKAGES = (
+    "opentelemetry.sdk.trace",
+    "opentelemetry.exporter.otlp.proto.http",
+    "opentelemetry.instrumentation.django",
+    "opentelemetry.instrumentation.requests",
+)
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -47,6 +55,28 @@ def _require_queue_url(value: str) -> None:
         raise ValidationError("Give database: or something like redis://redis:6379/0.")
 
 
+def _require_token(token: str) -> None:
+    """Empty, or too long to be guessed; it is sent in a header."""
+    if token and not re.fullmatch(r"[!-~]{16,}", token):
+        raise ValidationError("Give at least 16 characters of ASCII without spaces, or none.")
+
+
+def _require_traces(address: str) -> None:
+    """Empty, or an address and the packages to send there."""
+    if not address:
+        return
+    if not re.fullmatch(r"https?://\S+", address):
+        raise ValidationError("Not a web address; give one such as http://host:4318/v1/traces.")
+    try:
+        missing = None in (find_spec(name) for name in TRACING_PACKAGES)
+    except ModuleNotFoundError:
+        missing = True
+    if missing:
+        raise ValidationError(
+            "The OpenTelemetry packages are missing; run `requirements/venv.sh production`."
+        )
+
+
 # --- Environment -------------------------------------------------------------------------
 
 SECRET_KEY = env.str("SECRET_KEY", validate=validate.Length(min=32))
@@ -63,6 +93,10 @@ SHADOW = env.bool("SHADOW", False)
 QUEUE_URL = env.str("QUEUE_URL", "database:", validate=_require_queue_url)
 TIME_ZONE = env.str("TIME_ZONE", "UTC", validate=_require_time_zone)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", 20 * 2**20, validate=validate.Range(min=1))
+LOG_FORMAT = env.str("LOG_FORMAT", "line", validate=validate.OneOf(["line", "json"]))
+METRICS_TOKEN = env.str("METRICS_TOKEN", "", validate=_require_token)
+METRICS_PORT = env.int("METRICS_PORT", 0, validate=validate.Range(0, 65535))
+TRACES_URL = env.str("TRACES_URL", "", validate=_require_traces)
 # Of `manage.py serve` alone:
 PORT = env.int("PORT", 8000, validate=validate.Range(1, 65535))
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=validate.Range(min=1))
@@ -116,6 +150,7 @@ def _database(url: str) -> dict[str, object]:
             "charset": "utf8mb4",
             "sql_mode": "STRICT_TRANS_TABLES",
             "isolation_level": "read committed",
+            "connect_timeout": 3,
         }
     else:
         raise ImproperlyConfigured(
@@ -151,6 +186,8 @@ INSTALLED_APPS = [
 
 MIDDLEWARE = [
     "webapp.request_id.RequestIdMiddleware",
+    "webapp.metrics.MetricsMiddleware",
+    "webapp.health.ProbesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -269,6 +306,7 @@ SPECTACULAR_SETTINGS = {
 LANGUAGE_CODE = "en-gb"
 USE_TZ = True
 
+_IDS = "%(request_id)s %(trace_id)s" if TRACES_URL else "%(request_id)s"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -277,16 +315,22 @@ LOGGING = {
         "redaction": {"()": "webapp.redaction.RedactionFilter"},
     },
     "formatters": {
-        "line": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s] %(message)s"}
+        "line": {"format": f"%(asctime)s %(levelname)s %(name)s [{_IDS}] %(message)s"},
+        "json": {"()": "webapp.json_logs.JsonFormatter"},
     },
     "handlers": {
         "console": {
             "class": "logging.StreamHandler",
             "filters": ["request_id", "redaction"],
-            "formatter": "line",
+            "formatter": LOG_FORMAT,
         }
     },
     "root": {"handlers": ["console"], "level": "INFO"},
-    # One line for every task that begins and ends would bury the rest.
-    "loggers": {name: {"level": "WARNING"} for name in ("django_tasks", "rq.worker")},
+    "loggers": {
+        # Django's own would write a second, unredacted line where DEBUG is on.
+        "django": {"handlers": [], "level": "INFO"},
+        # One line for every task that begins and ends would bury the rest.
+        "django_tasks": {"level": "WARNING"},
+        "rq.worker": {"level": "WARNING"},
+    },
 }

@@ -38,6 +38,7 @@ from patients.services import listing_record
 from webapp.api_errors import MEDIA_TYPE, Problem
 from webapp.api_parsers import JSONParser
 from webapp.audit.services import audit_record
+from webapp.metrics import UPLOAD_REFUSALS
 
 # What cannot be stored at all. 422 is for pictures that were read and are not usable.
 _REFUSAL_STATUS = {"empty_image": 400, "not_an_image": 415, "too_many_pixels": 413}
@@ -88,6 +89,12 @@ class DiagnoseView(_RecordView):
             _discard_body(request, int(length))
             raise upload_too_large()
         super().initial(request, *args, **kwargs)
+
+    def handle_exception(self, exc: Exception) -> Response:
+        """As DRF's; an upload of which nothing was kept (a kept one has an ``id``) is counted."""
+        if isinstance(exc, Problem) and "id" not in exc.members:
+            UPLOAD_REFUSALS.labels(exc.code).inc()
+        return super().handle_exception(exc)
 
     @extend_schema(
         operation_id="diagnose",

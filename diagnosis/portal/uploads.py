@@ -14,6 +14,7 @@ from diagnosis.screening import diagnosis_run
 from diagnosis.services import diagnosis_create
 from diagnosis.tasks import wake_worker
 from patients.models import Specimen
+from webapp.metrics import UPLOAD_REFUSALS
 
 logger = logging.getLogger(__name__)
 
@@ -57,15 +58,20 @@ def _upload(
             actor=actor, upload=file.read(), file_name=name, specimen=specimen, deferred=deferred
         )
     except ImageRefused as refusal:
-        return UploadResult(name, refusal=refusal)
+        return _refused(name, refusal)
     except OSError as error:
         logger.error("An upload could not be kept: %s", error)
-        return UploadResult(name, refusal=_not_kept())
+        return _refused(name, _not_kept())
     if deferred:
         wake_worker()
     else:
         diagnosis = diagnosis_run(diagnosis_id=diagnosis.pk)
     return UploadResult(name, diagnosis, is_new)
+
+
+def _refused(name: str, refusal: ImageRefused) -> UploadResult:
+    UPLOAD_REFUSALS.labels(refusal.code).inc()
+    return UploadResult(name, refusal=refusal)
 
 
 def _not_kept() -> ImageRefused:

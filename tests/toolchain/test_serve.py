@@ -131,7 +131,7 @@ def test_logs_name_no_person(root: Path) -> None:
     addresses = {  # what the log may say of each
         "/specimens/H-2024-117/edit?patient=Lovelace": "GET /specimens/…/edit 302",
         "/patients/?q=Lovelace": "GET /patients/ 302",
-        "/api/specimens/H-2024-117/nothing": "Not Found: /api/specimens/…/nothing",
+        "/api/specimens/H-2024-117/nothing": "Not Found: /api/specimens/…/…",
     }
     with Product(root) as product:
         product.wait_until_ready()

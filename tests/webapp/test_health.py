@@ -1,10 +1,22 @@
 import os
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from django.db import InterfaceError, OperationalError
+from django.contrib.auth.models import User
+from django.db import InterfaceError, OperationalError, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
+
+from diagnosis.models import Diagnosis
+from tests.diagnosis.steps import create_field
+from tests.diagnosis.support import smear_jpeg
 
 READY = "/readyz"
 
@@ -19,7 +31,44 @@ def test_liveness_asks_nothing_of_the_database(client: Client) -> None:
 def test_all_well(client: Client) -> None:
     response = client.get(READY)
     assert response.status_code == 200
-    assert response.json() == {"status": "ok", "database": "ok", "storage": "ok", "model": "ok"}
+    assert response.json() == {
+        "status": "ok",
+        "database": "ok",
+        "storage": "ok",
+        "model": "ok",
+        "worker": "ok",
+    }
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("address", ["/healthz", READY, "/metrics"])
+def test_probes_call_by_the_address_of_a_machine(client: Client, address: str) -> None:
+    assert client.get(address, headers={"Host": "10.1.2.3:8000"}).status_code == 200
+    assert client.get("/login", headers={"Host": "10.1.2.3:8000"}).status_code == 400
+
+
+@pytest.mark.django_db
+def test_a_probe_keeps_no_connection(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    closed: list[str] = []
+    monkeypatch.setattr(
+        type(connections["default"]), "close", lambda connection: closed.append(connection.alias)
+    )
+    client.get(READY)
+    assert "default" in closed
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("seconds", "worker"), [(100, "ok"), (140, "the queue stands still")])
+def test_a_queue_that_stands_still_is_told(
+    client: Client, clinician: User, seconds: int, worker: str
+) -> None:
+    diagnosis = create_field(clinician, smear_jpeg())
+    since = timezone.now() - timedelta(seconds=seconds)
+    Diagnosis.objects.filter(pk=diagnosis.pk).update(created_at=since)
+    response = client.get(READY)
+    assert response.status_code == 200
+    assert response.json()["worker"] == worker
+    assert response.json()["status"] == ("ok" if worker == "ok" else "degraded")
 
 
 @pytest.mark.django_db
@@ -38,15 +87,73 @@ def test_without_a_model_uploads_are_still_taken(
 def test_without_database_it_is_not_ready(
     client: Client, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
-    def fail() -> None:
+    def fail(connection: BaseDatabaseWrapper) -> None:
         raise error
 
-    monkeypatch.setattr("django.db.connection.cursor", fail, raising=False)
+    monkeypatch.setattr(BaseDatabaseWrapper, "cursor", fail)
     response = client.get(READY)
     assert response.status_code == 503
     assert response.json()["status"] == "unavailable"
-    assert response.json()["database"] == "unreachable"
+    assert (response.json()["database"], response.json()["worker"]) == ("unreachable", "unknown")
     assert "secret" not in response.text
+
+
+def test_a_database_that_hangs_holds_nobody(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many ask, one thread waits for it; and it is asked again when it is back."""
+    back, asked = threading.Event(), []
+
+    def hang(connection: BaseDatabaseWrapper) -> None:
+        asked.append(connection)
+        back.wait(20)
+        raise OperationalError
+
+    monkeypatch.setattr(BaseDatabaseWrapper, "cursor", hang)
+    for _ in range(2):
+        began = time.monotonic()
+        response = client.get(READY)
+        assert time.monotonic() - began < 1
+        assert (response.status_code, response.json()["database"]) == (503, "unreachable")
+    assert len(asked) == 1
+    back.set()
+    assert client.get(READY).status_code == 503
+    assert client.get(READY).status_code == 503
+    assert len(asked) > 1
+
+
+@pytest.fixture
+def mute_server() -> Iterator[int]:
+    """The port of a server that takes connections and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server.getsockname()[1]
+
+
+@pytest.mark.django_db
+def test_a_mysql_server_that_says_nothing_holds_nobody(
+    client: Client, monkeypatch: pytest.MonkeyPatch, mute_server: int
+) -> None:
+    """With the product's own driver and options: the thread is free again after a few seconds."""
+    pytest.importorskip("MySQLdb")
+    from webapp import health, settings
+
+    found = settings._database(f"mysql://u:p@127.0.0.1:{mute_server}/portal")
+    monkeypatch.setitem(
+        connections.settings, "default", {**connections.settings["default"], **found}
+    )
+    health._database.submit(_forget_connection).result()  # of that thread: it makes a new one
+    began = time.monotonic()
+    response = client.get(READY)
+    assert time.monotonic() - began < 1
+    assert (response.status_code, response.json()["database"]) == (503, "unreachable")
+    assert health._asked is not None
+    with pytest.raises(OperationalError):
+        health._asked.result(timeout=10)
+    health._database.submit(_forget_connection).result()
+
+
+def _forget_connection() -> None:
+    del connections["default"]
 
 
 @pytest.mark.django_db

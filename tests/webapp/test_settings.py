@@ -72,3 +72,30 @@ def test_redis_without_its_packages_is_said(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ImproperlyConfigured, match=r"requirements/venv\.sh production"):
         _settings(monkeypatch, QUEUE_URL="redis://redis:6379/0")
+
+
+def test_nothing_is_traced_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("TRACES_URL", raising=False)
+    found = _settings(monkeypatch)
+    assert found["TRACES_URL"] == ""
+    assert "trace_id" not in found["LOGGING"]["formatters"]["line"]["format"]
+
+
+def test_lines_of_traced_requests_name_the_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = _settings(monkeypatch, TRACES_URL="http://127.0.0.1:4318/v1/traces")
+    assert "%(trace_id)s" in found["LOGGING"]["formatters"]["line"]["format"]
+
+
+@pytest.mark.parametrize("missing", ["opentelemetry", "opentelemetry.instrumentation.requests"])
+def test_traces_need_their_packages(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    def find_spec(name: str) -> object:
+        if name == missing:
+            return None
+        if name.startswith(missing + "."):
+            raise ModuleNotFoundError(name)  # as importlib does for a missing parent
+        return object()
+
+    monkeypatch.setattr("importlib.util.find_spec", find_spec)
+    with pytest.raises(ImproperlyConfigured, match=r"TRACES_URL.*venv\.sh production"):
+        _settings(monkeypatch, TRACES_URL="http://collector:4318/v1/traces")
+    _settings(monkeypatch, TRACES_URL="")

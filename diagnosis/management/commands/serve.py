@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any, NoReturn
@@ -37,7 +38,9 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
                 signal.signal(number, _stop_asked)
-        with contextlib.suppress(_StopAsked):
+        shared = tempfile.TemporaryDirectory(prefix="leukemia-metrics-")
+        with contextlib.suppress(_StopAsked), shared as folder:
+            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)  # see webapp.metrics
             self._serve()
 
     def _serve(self) -> None:

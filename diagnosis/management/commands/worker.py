@@ -13,6 +13,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, close_old_connections
 
 from diagnosis.tasks import sweep, sweep_shadow
+from webapp import metrics, tracing
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ class Command(BaseCommand):
         self, *, batch: bool, interval: float, sweep_interval: float, **options: Any
     ) -> None:
         """Sweep from a daemon thread while the worker runs in this one."""
+        metrics.serve_alone(settings.METRICS_PORT)
+        tracing.start(settings.TRACES_URL, "leukemia-worker")
         stop = threading.Event()
         if batch:
             sweep()

@@ -39,10 +39,12 @@ COPY webapp webapp
 COPY patients patients
 COPY diagnosis diagnosis
 COPY serving/entrypoint.py serving/healthcheck.py serving/
-# The key signs nothing: it is made for this one command and kept nowhere.
+# The key signs nothing: it is made for this one command and kept nowhere. A clone may be closed to
+# others than its owner; the image's user is another.
 RUN SECRET_KEY="$(python -c 'import secrets; print(secrets.token_urlsafe(50))')" \
     python manage.py collectstatic --noinput \
-    && python -m compileall -q .
+    && python -m compileall -q . \
+    && chmod -R a+rX .
 
 USER 10001:10001
 EXPOSE 8000

@@ -29,7 +29,8 @@ ml:
 # Everything, within 15 minutes: what touches the database first on MariaDB, then all on SQLite.
 test: dev lint
 	@$(PY) tests/on_mariadb.py $(PY) -m pytest -q -n 2 --dist loadgroup -m "not data" \
-		--ignore tests/architecture --ignore tests/browser --ignore tests/export --ignore tests/toolchain
+		--ignore tests/architecture --ignore tests/browser --ignore tests/deployment \
+		--ignore tests/export --ignore tests/toolchain
 	@$(PY) -m pytest -n 2 --dist loadgroup
 
 lint: dev

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -39,55 +40,69 @@ def test_what_needs_an_engine_says_so() -> None:
         assert re.search(r"\b(docker|kubectl|rsync|git pull)\b", text), f"could be run: {text}"
 
 
+@dataclass(frozen=True)
+class CarriedOut:
+    """A clone in which the manual's commands were carried out, and what they said."""
+
+    root: Path
+    said: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
 @pytest.fixture(scope="module")
-def scratch(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone, as the manual asks for, with the Python packages in its .venv."""
-    folder = copy_product(tmp_path_factory.mktemp("manual"))
-    (folder / "serving").unlink()
-    shutil.copytree(ROOT / "serving", folder / "serving")
-    (folder / ".venv/bin").mkdir(parents=True)
-    python = folder / ".venv/bin/python"
+def carried_out(tmp_path_factory: pytest.TempPathFactory) -> CarriedOut:
+    """All commands that need no engine, in their order, twice: what exists must be kept."""
+    root = copy_product(tmp_path_factory.mktemp("manual"))
+    (root / "serving").unlink()
+    shutil.copytree(ROOT / "serving", root / "serving")
+    python = root / ".venv/bin/python"
+    python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
     python.chmod(0o755)
-    return folder
-
-
-def test_commands_without_an_engine_work_in_their_order(scratch: Path) -> None:
-    script = "\n".join(blocks(RUN))
-    for _ in range(2):  # what exists is kept
-        keys = scratch / "var/secrets/secret_key"
-        before = keys.read_text() if keys.exists() else None
+    said, keys = [], []
+    for _ in range(2):
         run = subprocess.run(
-            ["bash", "-euxo", "pipefail", "-c", script],
-            cwd=scratch,
+            ["bash", "-euo", "pipefail", "-c", "\n".join(blocks(RUN))],
+            cwd=root,
             env=clean_environment(SECRET_KEY=KEY),
             capture_output=True,
             text=True,
             timeout=300,
         )
         assert run.returncode == 0, run.stderr
-        assert before in (None, keys.read_text())
+        said.append(run.stdout)
+        keys.append((root / "var/secrets/secret_key").read_text())
+    return CarriedOut(root, tuple(said), tuple(keys))
 
-    folder = scratch / "var/secrets"
-    named = {Path(s["file"]).name for s in _compose_secrets().values()}
-    assert {path.name for path in folder.iterdir()} == named
+
+@pytest.mark.xdist_group("manual")
+def test_secrets_are_made_once_and_closed_to_others(carried_out: CarriedOut) -> None:
+    assert carried_out.keys[0] == carried_out.keys[1]
+    folder = carried_out.root / "var/secrets"
+    secrets = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["secrets"]
+    assert {f"./var/secrets/{path.name}" for path in folder.iterdir()} == {
+        found["file"] for found in secrets.values()
+    }
     assert oct(folder.stat().st_mode)[-3:] == "700"
     for path in folder.iterdir():
         assert oct(path.stat().st_mode)[-3:] == "444", "the containers' users can read it"
         assert len(path.read_text()) > 32
-    assert "sha256" in run.stdout, "the list of versions"
-    assert (scratch / "serving/models/all_smear/live.json").read_text() == (
-        ROOT / "serving/models/all_smear/live.json"
-    ).read_text(), "rolled back and promoted again"
 
 
-def _compose_secrets() -> dict[str, dict[str, str]]:
-    return dict(yaml.safe_load((ROOT / "docker-compose.yml").read_text())["secrets"])
+@pytest.mark.xdist_group("manual")
+def test_versions_are_listed_rolled_back_and_promoted(carried_out: CarriedOut) -> None:
+    live = "serving/models/all_smear/live.json"
+    assert (carried_out.root / live).read_text() == (ROOT / live).read_text()
+    for said in carried_out.said:
+        assert re.search(r"(?m)^2  stable .*sha256", said)
+        assert re.search(r"Live\(stable=1\b", said)
+        assert re.search(r"Live\(stable=2\b", said)
 
 
-def test_adapted_manifests_name_nothing_of_the_examples(scratch: Path) -> None:
-    """Runs after the commands: the manual's `sed` must have found everything."""
-    text = "".join(path.read_text() for path in (scratch / "serving/kubernetes").glob("*.yaml"))
+@pytest.mark.xdist_group("manual")
+def test_adapted_manifests_name_nothing_of_the_examples(carried_out: CarriedOut) -> None:
+    folder = carried_out.root / "serving/kubernetes"
+    text = "".join(path.read_text() for path in folder.glob("*.yaml"))
     assert not re.search(r"example\.org|192\.0\.2\.10|image: leukemia", text)
     assert text.count("registry.hospital.example/leukemia-detection:") == 3
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# What the tests need beside Python packages: Chromium, MariaDB, Redis, and what mysqlclient
-# is built with. Installs it where this may (root, apt); else says what is missing.
+# What the tests need beside Python packages: Chromium, MariaDB, Redis, nginx, docker-compose (which
+# reads its file without an engine), and what mysqlclient is built with. Installs it where this may
+# (root, apt); else says what is missing.
 set -euo pipefail
 export PATH=$PATH:/usr/sbin:/sbin # where Debian puts servers
 
@@ -10,6 +11,9 @@ needs "${CHROMIUM:-chromium}" chromium
 needs mariadbd mariadb-server
 needs mariadb_config libmariadb-dev
 needs redis-server redis-server
+needs nginx nginx-light
+needs docker-compose docker-compose
+needs openssl openssl
 needs pkg-config pkg-config
 needs cc gcc
 header=$("${PYTHON:-python3}" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h

@@ -1,0 +1,142 @@
+"""What TensorFlow Serving is configured with, and how its health is asked for."""
+
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from diagnosis.predictors.store import read_live
+from export.registry import models_config
+from tests.product import ROOT
+
+FIELDS = {  # of tensorflow_serving's BatchingParameters
+    "max_batch_size",
+    "batch_timeout_micros",
+    "max_enqueued_batches",
+    "num_batch_threads",
+    "enable_large_batch_splitting",
+    "max_execution_batch_size",
+}
+LARGEST_CALL = 16  # images that our client sends at once
+HANGS = "hangs"
+
+
+def status(*states: str, error_code: str = "OK") -> str:
+    """The status page, as recorded from TensorFlow Serving 2.19."""
+    versions = ",\n".join(
+        f'  {{\n   "version": "{number}",\n   "state": "{state}",\n   "status": {{\n'
+        f'    "error_code": "{error_code}",\n    "error_message": ""\n   }}\n  }}'
+        for number, state in enumerate(states, 1)
+    )
+    return f'{{\n "model_version_status": [\n{versions}\n ]\n}}\n'
+
+
+class StatusPage(BaseHTTPRequestHandler):
+    """Answers for one model, and keeps the connection unless asked to close it."""
+
+    protocol_version = "HTTP/1.1"
+    body = ""
+    code = 200
+
+    def do_GET(self) -> None:
+        """Send the page, or keep silent."""
+        if self.body == HANGS:
+            time.sleep(10)
+            return
+        known = self.path == "/v1/models/all_smear"
+        body = (self.body if known else '{ "error": "Could not find any versions" }').encode()
+        self.send_response(self.code if known else 404)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), StatusPage)
+    server.daemon_threads = True
+    server.block_on_close = False
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def healthy(port: int, model: str = "all_smear") -> bool:
+    script = ROOT / "serving/available.sh"
+    run = subprocess.run(["bash", script, model, str(port)], capture_output=True, timeout=30)
+    return run.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (status("AVAILABLE"), True),
+        (status("END", "AVAILABLE", "LOADING"), True),
+        (status("END", "END"), False),
+        (status("LOADING"), False),
+        (status("UNLOADING"), False),
+        (status("LOADING", error_code="UNAVAILABLE"), False),
+        (status("START", error_code="AVAILABLE"), False),
+        ("{}", False),
+    ],
+)
+def test_healthy_means_that_some_version_is_available(
+    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, body: str, expected: bool
+) -> None:
+    monkeypatch.setattr(StatusPage, "body", body)
+    started = time.monotonic()
+    assert healthy(server.server_port) is expected
+    assert time.monotonic() - started < 3, "it asked the server to close the connection"
+
+
+def test_another_model_is_not_this_one(
+    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StatusPage, "body", status("AVAILABLE"))
+    assert not healthy(server.server_port, "another")
+
+
+def test_silent_server_is_not_healthy(
+    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(StatusPage, "body", HANGS)
+    started = time.monotonic()
+    assert not healthy(server.server_port)
+    assert time.monotonic() - started < 8
+
+
+def test_absent_server_is_not_healthy(unused_port: int) -> None:
+    assert not healthy(unused_port)
+
+
+def test_batches_take_our_clients_largest_call() -> None:
+    text = re.sub(r"#.*", "", (ROOT / "serving/batching.config").read_text())
+    found = dict(re.findall(r"(\w+) \{ value: (\w+) \}", text))
+    assert re.sub(r"\w+ \{ value: \w+ \}", "", text).strip() == "", "nothing else stands in it"
+    assert set(found) == FIELDS, "an unknown field stops the server"
+    assert int(found["max_batch_size"]) >= LARGEST_CALL
+    assert int(found["max_execution_batch_size"]) <= int(found["max_batch_size"])
+    assert found["enable_large_batch_splitting"] == "true", "or larger calls are refused with 400"
+
+
+def test_figures_are_where_the_manual_says() -> None:
+    text = (ROOT / "serving/monitoring.config").read_text()
+    (path,) = re.findall(r'path: "(.+)"', text)
+    assert "enable: true" in text
+    manual = (ROOT / "docs/operations.md").read_text()
+    assert f"metrics_path: {path}" in manual
+    assert f"tfserving:8501{path}" in manual
+
+
+def test_models_config_is_what_promote_would_write() -> None:
+    live = read_live(ROOT / "serving/models", "all_smear")
+    assert (ROOT / "serving/models.config").read_text() == models_config("all_smear", live)

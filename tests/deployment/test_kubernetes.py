@@ -309,7 +309,7 @@ def test_pod_may_ask_only_what_it_needs(pod: str, may_ask: set[tuple[str, int]])
     ("pod", "may_be_asked_by"),
     [
         ("web", {("namespace ingress-nginx", 8000), ("namespace monitoring", 8000)}),
-        ("worker", set()),
+        ("worker", {("namespace monitoring", 9100)}),
         ("migrate", set()),
         ("tfserving", {("web", 8501), ("worker", 8501), ("namespace monitoring", 8501)}),
         ("redis", {("web", 6379), ("worker", 6379)}),

@@ -13,6 +13,7 @@
    recorded, and the marker is removed.
 """
 
+import os
 import shutil
 from collections import defaultdict
 from contextlib import ExitStack
@@ -59,22 +60,18 @@ class _Plan:
 
     Attributes:
         sha256: of the backup.
-        media: names below MEDIA_ROOT that are not there yet, or damaged.
+        media: the backup's names below MEDIA_ROOT.
+        media_missing: those of them that are not there yet, or damaged.
     """
 
     folder: Path
     manifest: Manifest
     sums: dict[str, str]
     sha256: str
-    media: list[str]
+    media: set[str]
+    media_missing: list[str]
     store: StoreChange
     say: Say
-
-    @property
-    def all_media(self) -> set[str]:
-        """Every name below MEDIA_ROOT that the backup holds."""
-        start = f"{MEDIA}/"
-        return {name.removeprefix(start) for name in self.sums if name.startswith(start)}
 
 
 def backup_restore(*, folder: Path, replace: bool, say: Say) -> tuple[Manifest, list[str]]:
@@ -91,6 +88,7 @@ def backup_restore(*, folder: Path, replace: bool, say: Say) -> tuple[Manifest, 
         BackupError: it cannot be restored; the message says whether anything was changed.
         OSError, DatabaseError: the same, and nothing was changed.
     """
+    _refuse_root()
     plan = _plan(folder, say)
     if marked() == plan.sha256:
         say("Going on with the restore that was cut off.")
@@ -116,6 +114,20 @@ def backup_restore(*, folder: Path, replace: bool, say: Say) -> tuple[Manifest, 
         ) from error
 
 
+def _refuse_root() -> None:
+    """What root writes, the product's own user could not read.
+
+    Raises:
+        BackupError: root runs this, and MEDIA_ROOT is another user's.
+    """
+    owner = _nearest(media_path("")).stat().st_uid
+    if os.geteuid() == 0 and owner != 0:
+        raise BackupError(
+            f"MEDIA_ROOT ({media_path('')}) belongs to user {owner}, and root runs this; "
+            "run it as that user. Nothing was changed."
+        )
+
+
 def _plan(folder: Path, say: Say) -> _Plan:
     """Check all that can be checked without the target being asked.
 
@@ -135,18 +147,20 @@ def _plan(folder: Path, say: Say) -> _Plan:
             "Nothing was changed."
         )
     start = f"{MEDIA}/"
-    names = [name.removeprefix(start) for name in sums if name.startswith(start)]
+    media = {name.removeprefix(start) for name in sums if name.startswith(start)}
     missing = [
         name
-        for name in progress(say, "Compared", "media files", names)
+        for name in progress(say, "Compared", "media files", sorted(media))
         if not media_path(name).is_file() or sha256_of(media_path(name)) != sums[f"{start}{name}"]
     ]
-    return _Plan(folder, manifest, sums, sha256, missing, store_change(sums), say)
+    return _Plan(folder, manifest, sums, sha256, media, missing, store_change(sums), say)
 
 
 def _refuse_holding(plan: _Plan) -> None:
-    """Raises:
-    BackupError: the restore would take something from the target; names it.
+    """Make sure that the restore takes nothing from the target.
+
+    Raises:
+        BackupError: it would; names it.
     """
     try:
         holding = [f"{table} {count}" for table, count in database.records().items()]
@@ -154,7 +168,7 @@ def _refuse_holding(plan: _Plan) -> None:
         if connection.vendor != "sqlite":
             raise
         holding = [f"a database that cannot be read ({error})"]
-    if foreign := len(set(files_below(media_path(""))) - plan.all_media):
+    if foreign := len(set(files_below(media_path(""))) - plan.media):
         holding.append(f"media files that are not in the backup {foreign}")
     holding += [f"model {version} with other content" for version in sorted(plan.store.changed)]
     if holding:
@@ -165,12 +179,14 @@ def _refuse_holding(plan: _Plan) -> None:
 
 
 def _check_space(plan: _Plan, engine: database.Engine) -> None:
-    """Raises:
-    BackupError: a disk has not enough room for what will be written to it.
+    """Make sure that what will be written fits.
+
+    Raises:
+        BackupError: a disk has not enough room.
     """
     versions = [*plan.store.new.values(), *plan.store.changed.values()]
     writes: list[tuple[Path | None, list[str]]] = [
-        (media_path(""), [f"{MEDIA}/{name}" for name in plan.media]),
+        (media_path(""), [f"{MEDIA}/{name}" for name in plan.media_missing]),
         (Path(settings.MODEL_STORE), [name for names in versions for name in names]),
         (engine.space_at(), [plan.manifest.database]),
     ]
@@ -178,7 +194,7 @@ def _check_space(plan: _Plan, engine: database.Engine) -> None:
     for path, names in writes:
         if path is None or not names:
             continue
-        place = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+        place = _nearest(path)
         device = place.stat().st_dev
         needed[device] += sum((plan.folder / name).stat().st_size for name in names)
         if (free := shutil.disk_usage(place).free) < needed[device]:
@@ -188,9 +204,14 @@ def _check_space(plan: _Plan, engine: database.Engine) -> None:
             )
 
 
+def _nearest(path: Path) -> Path:
+    """``path``, or the folder that exists in which it will be made."""
+    return next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+
+
 def _stage(plan: _Plan, engine: database.Engine, undo: ExitStack) -> Path:
     """Write all that harms nothing; gives what ``engine.switch`` takes."""
-    for name in progress(plan.say, "Restored", "media files", plan.media):
+    for name in progress(plan.say, "Restored", "media files", plan.media_missing):
         path = media_path(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
@@ -219,7 +240,7 @@ def _finish(plan: _Plan) -> list[str]:
         raise BackupError(f"the database did not take all rows of {', '.join(wrong)}.")
     call_command("migrate", interactive=False, verbosity=0)
     Session.objects.all().delete()  # who signed out since the backup stays signed out
-    for name in set(files_below(media_path(""))) - plan.all_media:
+    for name in set(files_below(media_path(""))) - plan.media:
         media_path(name).unlink()
     for name, _ in media_files(older_than_s=0):
         media_remove(name, is_referred_to=_is_referred_to)

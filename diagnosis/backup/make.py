@@ -33,7 +33,7 @@ from diagnosis.backup.folder import (
     write_whole,
 )
 from diagnosis.backup.marker import marked
-from diagnosis.backup.store import store_locked
+from diagnosis.backup.store import store_locked, store_models
 from diagnosis.errors import ContractError
 from diagnosis.models import Diagnosis
 from diagnosis.predictors.seal import check_seal
@@ -172,14 +172,13 @@ def _add_media(copy: _Copy, source: Path, name: str, *, retry: bool) -> None:
 def _copy_models(copy: _Copy) -> None:
     """The model store, while nobody promotes a version."""
     store = Path(settings.MODEL_STORE)
-    models = sorted({name.split("/")[0] for name in files_below(store) if "/" in name})
-    with store_locked(models, fcntl.LOCK_SH):
+    with store_locked(fcntl.LOCK_SH):
         names = files_below(store)
         for name in progress(copy.say, "Copied", "model files", names):
             copy.add(store / name, f"{MODELS}/{name}")
         if (config := store.parent / MODELS_CONFIG).is_file():
             copy.add(config, MODELS_CONFIG)
-    for model in models:
+    for model in store_models():
         for version in published_versions(copy.target / MODELS, model):
             try:
                 check_seal(copy.target / MODELS / model / str(version))

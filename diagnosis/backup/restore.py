@@ -104,7 +104,7 @@ def backup_restore(*, folder: Path, replace: bool, say: Say) -> tuple[Manifest, 
         _mark(plan.sha256)
         say("Restoring the database …")
         engine.switch(staged, say)
-        with store_locked([version.split("/")[0] for version in plan.store.changed]):
+        with store_locked():
             store_switch(plan.folder, plan.sums, plan.store)
         return plan.manifest, _finish(plan)
     except Exception as error:

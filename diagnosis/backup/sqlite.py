@@ -31,8 +31,8 @@ class SQLite:
             (verdict,) = copy.execute("PRAGMA quick_check(1)").fetchone()
             if verdict != "ok":
                 raise BackupError(
-                    f"The database is damaged ({verdict}); restore an earlier backup, or rescue "
-                    "what is left with sqlite3's `.recover`."
+                    f"The database is damaged ({' '.join(verdict.split())}); restore an earlier "
+                    "backup, or rescue what is left with sqlite3's `.recover`."
                 )
             tables = copy.execute(
                 "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"

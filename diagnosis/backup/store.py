@@ -94,21 +94,28 @@ def store_switch(folder: Path, sums: dict[str, str], change: StoreChange) -> Non
         os.rename(target, old)
         os.rename(_aside(version, "restoring"), target)
         sync_folder(target.parent)
-        shutil.rmtree(old, ignore_errors=True)
+    for model in store_models():
+        for old in (Path(settings.MODEL_STORE) / model).glob(".replaced-*"):
+            shutil.rmtree(old, ignore_errors=True)
     for name in change.loose:
         _path(name).parent.mkdir(parents=True, exist_ok=True)
         place_file(folder / name, _path(name), sums[name])
 
 
+def store_models() -> list[str]:
+    """Names of the models in the store."""
+    store = Path(settings.MODEL_STORE)
+    return sorted(path.name for path in store.iterdir() if path.is_dir()) if store.is_dir() else []
+
+
 @contextmanager
-def store_locked(models: list[str], flags: int = fcntl.LOCK_EX) -> Iterator[None]:
+def store_locked(flags: int = fcntl.LOCK_EX) -> Iterator[None]:
     """Wait for whoever publishes or promotes, and make them wait in turn: they lock these."""
     handles: list[int] = []
     try:
-        for folder in (Path(settings.MODEL_STORE) / model for model in models):
-            if folder.is_dir():
-                handles.append(os.open(folder, os.O_RDONLY))
-                fcntl.flock(handles[-1], flags)
+        for model in store_models():
+            handles.append(os.open(Path(settings.MODEL_STORE) / model, os.O_RDONLY))
+            fcntl.flock(handles[-1], flags)
         yield
     finally:
         for handle in handles:

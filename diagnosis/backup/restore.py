@@ -48,7 +48,7 @@ from diagnosis.backup.store import (
     store_switch,
 )
 from diagnosis.integrity import integrity_problems
-from diagnosis.media import media_files, media_path, media_remove
+from diagnosis.media import media_files, media_path
 from diagnosis.models import Diagnosis
 from webapp.audit.models import AuditEvent
 from webapp.audit.services import audit_record
@@ -240,10 +240,7 @@ def _finish(plan: _Plan) -> list[str]:
         raise BackupError(f"the database did not take all rows of {', '.join(wrong)}.")
     call_command("migrate", interactive=False, verbosity=0)
     Session.objects.all().delete()  # who signed out since the backup stays signed out
-    for name in set(files_below(media_path(""))) - plan.media:
-        media_path(name).unlink()
-    for name, _ in media_files(older_than_s=0):
-        media_remove(name, is_referred_to=_is_referred_to)
+    _remove_strays(plan)
     plan.say("Checking that rows, files and audit trail agree …")
     problems = list(integrity_problems())
     # Its target says how far the trail of the backup reaches.
@@ -259,5 +256,10 @@ def _finish(plan: _Plan) -> list[str]:
     return problems
 
 
-def _is_referred_to(name: str) -> bool:
-    return Diagnosis.objects.filter(image_name=name).exists()
+def _remove_strays(plan: _Plan) -> None:
+    """What the backup does not hold goes, and image files of uploads that came after its dump."""
+    strays = {name for name, _ in media_files(older_than_s=0)}
+    strays |= set(files_below(media_path(""))) - plan.media
+    referred = set(Diagnosis.objects.order_by().values_list("image_name", flat=True))
+    for name in strays - referred:
+        media_path(name).unlink()

@@ -343,6 +343,7 @@ def test_the_password_is_in_a_private_file_alone(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     password = "a\"b\\n'#c;d e"
+    monkeypatch.setenv("DATABASE_URL", f"mysql://portal:{password}@db/portal")
     where = {"HOST": "db", "PORT": "", "USER": "portal", "PASSWORD": password, "NAME": "portal"}
     monkeypatch.setattr(mysql, "connection", SimpleNamespace(settings_dict=where))
     seen = {}
@@ -376,7 +377,8 @@ def test_the_password_is_in_a_private_file_alone(
     assert f"--password={password}" in seen["read"]
     assert {"--host=db", "--port=3306", "--user=portal"} <= set(seen["read"])
     assert not [word for word in seen["command"] if "b\\n" in word]
-    assert seen["env"] is None
+    assert "PATH" in seen["env"]
+    assert not [value for value in seen["env"].values() if password in value]
     assert seen["mode"] == 0o600
     assert not seen["path"].exists(), "gone when the program has ended"
 

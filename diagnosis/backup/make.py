@@ -10,6 +10,7 @@ import fcntl
 import os
 import time
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 
 from django.conf import settings
@@ -95,6 +96,7 @@ def backup_make(*, folder: Path, say: Say, earlier: Path | None = None) -> tuple
         OSError: the same.
     """
     folder = folder.absolute()
+    check_place(folder)
     if marked():
         raise BackupError("A restore was cut off here; run it again before you make a backup.")
     if earlier and not earlier.is_dir():
@@ -112,21 +114,7 @@ def backup_make(*, folder: Path, say: Say, earlier: Path | None = None) -> tuple
         copy.sums[engine.file_name] = sha256_of(part / engine.file_name)
         _copy_media(copy)
         _copy_models(copy)
-        manifest = Manifest(
-            format=FORMAT,
-            product=str(settings.SPECTACULAR_SETTINGS["VERSION"]),
-            made_at=made_at.isoformat(),
-            vendor=database.vendor(),
-            server=database.server_version(),
-            database=engine.file_name,
-            migrations=migrations,
-            rows=rows,
-            files={
-                kind: sum(name.startswith(f"{kind}/") for name in copy.sums)
-                for kind in (MEDIA, MODELS)
-            },
-            problems=copy.problems,
-        )
+        manifest = _manifest(copy, made_at, migrations, rows)
         digest = write_whole(part, manifest, copy.sums)
     try:
         audit_record(
@@ -140,6 +128,36 @@ def backup_make(*, folder: Path, say: Say, earlier: Path | None = None) -> tuple
             f"{folder} is complete, but could not be recorded in the audit trail ({error})."
         ) from error
     return manifest, digest
+
+
+def check_place(folder: Path) -> None:
+    """A backup is no part of what is backed up, nor of what a restore clears.
+
+    Raises:
+        BackupError: ``folder`` lies in MEDIA_ROOT or MODEL_STORE.
+    """
+    for name in ("MEDIA_ROOT", "MODEL_STORE"):
+        if folder.resolve().is_relative_to(Path(getattr(settings, name)).resolve()):
+            raise BackupError(f"{folder} lies in {name}; keep backups elsewhere.")
+
+
+def _manifest(
+    copy: _Copy, made_at: datetime, migrations: list[str], rows: dict[str, int]
+) -> Manifest:
+    return Manifest(
+        format=FORMAT,
+        product=str(settings.SPECTACULAR_SETTINGS["VERSION"]),
+        made_at=made_at.isoformat(),
+        vendor=database.vendor(),
+        server=database.server_version(),
+        database=database.engine().file_name,
+        migrations=migrations,
+        rows=rows,
+        files={
+            kind: sum(name.startswith(f"{kind}/") for name in copy.sums) for kind in (MEDIA, MODELS)
+        },
+        problems=copy.problems,
+    )
 
 
 def _copy_media(copy: _Copy) -> None:

@@ -14,5 +14,5 @@ def marked() -> str | None:
     """The sha256 of the backup whose restore has not ended; ``None`` if there is none."""
     try:
         return marker_path().read_text().strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None

@@ -29,7 +29,6 @@ DUMP_OPTIONS = (
     "--no-autocommit",
     "--skip-add-locks",
 )
-PASSED_ON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "LD_LIBRARY_PATH")
 _TABLE = re.compile(rb"(CREATE TABLE|INSERT INTO) `([^`]+)`")
 _LAST_LINE = b"-- Dump completed"
 
@@ -147,8 +146,7 @@ def _client(
             stdin=stdin,
             stdout=stdout,
             stderr=errors,
-            # Not DATABASE_URL, which holds the password.
-            env={name: os.environ[name] for name in PASSED_ON if name in os.environ},
+            env={},  # ours has DATABASE_URL with the password in it
         ) as child,
     ):
         try:

@@ -39,6 +39,7 @@ from diagnosis.backup.folder import (
     sha256_of,
     sync_folder,
 )
+from diagnosis.backup.make import check_place
 from diagnosis.backup.marker import marked, marker_path
 from diagnosis.backup.store import (
     StoreChange,
@@ -88,6 +89,7 @@ def backup_restore(*, folder: Path, replace: bool, say: Say) -> tuple[Manifest, 
         BackupError: it cannot be restored; the message says whether anything was changed.
         OSError, DatabaseError: the same, and nothing was changed.
     """
+    check_place(folder)
     _refuse_root()
     plan = _plan(folder, say)
     if marked() == plan.sha256:

@@ -11,17 +11,16 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from django.core.management import CommandError
-from django.db import connection, connections
+from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from pytest_django import Settings
 
-from diagnosis.backup import make, mysql
-from diagnosis.backup.folder import MANIFEST, PART, SUMS, BackupError, sha256_of
+from diagnosis.backup import make
+from diagnosis.backup.folder import MANIFEST, PART, SUMS, sha256_of
 from diagnosis.imaging.decode import to_stored
 from diagnosis.media import media_path, media_write
 from diagnosis.models import Diagnosis
@@ -262,6 +261,18 @@ def test_a_folder_that_cannot_be_made(site: Site, tmp_path: Path) -> None:
         command("backup", str(tmp_path / "nowhere/first"))
 
 
+@pytest.mark.parametrize("name", ["MEDIA_ROOT", "MODEL_STORE"])
+def test_a_backup_is_no_part_of_what_is_backed_up(
+    site: Site, settings: Settings, target: Path, name: str
+) -> None:
+    inside = Path(getattr(settings, name)) / "backup"
+    _refused(inside, f"lies in {name}; keep backups elsewhere")
+    command("backup", str(target))
+    target.rename(inside)
+    with pytest.raises(CommandError, match=f"lies in {name}"):
+        command("restore", str(inside), "--replace")
+
+
 @pytest.mark.parametrize(
     ("number", "because"),
     [
@@ -328,86 +339,3 @@ def test_what_a_killed_backup_left_goes_and_what_a_running_one_writes_stays(
     finally:
         os.close(handle)
     assert sorted(os.listdir(target.parent)) == [running.name, target.name]
-
-
-# --- The database's own programs ---------------------------------------------------------
-
-
-def test_missing_programs_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PATH", "/nowhere")
-    with pytest.raises(BackupError, match="mariadb-dump or mysqldump is missing; in"):
-        mysql._program("mariadb-dump", "mysqldump")
-
-
-def test_the_password_is_in_a_private_file_alone(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    password = "a\"b\\n'#c;d e"
-    monkeypatch.setenv("DATABASE_URL", f"mysql://portal:{password}@db/portal")
-    where = {"HOST": "db", "PORT": "", "USER": "portal", "PASSWORD": password, "NAME": "portal"}
-    monkeypatch.setattr(mysql, "connection", SimpleNamespace(settings_dict=where))
-    seen = {}
-
-    class Program:
-        def __init__(self, command: list[str], **options: Any) -> None:
-            seen.update(command=command, env=options.get("env"))
-            path = Path(command[1].removeprefix("--defaults-file="))
-            seen.update(mode=stat.S_IMODE(path.stat().st_mode), path=path)
-            printed = subprocess.run(
-                ["my_print_defaults", f"--defaults-file={path}", "client"],
-                capture_output=True,
-                text=True,
-                check=True,
-            )
-            seen["read"] = printed.stdout.splitlines()
-
-        def __enter__(self) -> "Program":
-            return self
-
-        def __exit__(self, *error: object) -> None: ...
-
-        def wait(self) -> int:
-            return 0
-
-    monkeypatch.setattr(
-        mysql, "subprocess", SimpleNamespace(Popen=Program, DEVNULL=subprocess.DEVNULL)
-    )
-    with mysql._client(("mariadb-dump",)):
-        pass
-    assert f"--password={password}" in seen["read"]
-    assert {"--host=db", "--port=3306", "--user=portal"} <= set(seen["read"])
-    assert not [word for word in seen["command"] if "b\\n" in word]
-    assert "PATH" in seen["env"]
-    assert not [value for value in seen["env"].values() if password in value]
-    assert seen["mode"] == 0o600
-    assert not seen["path"].exists(), "gone when the program has ended"
-
-
-def test_a_program_s_own_words_are_passed_on(site: Site, target: Path) -> None:
-    if connection.vendor == "sqlite":
-        pytest.skip("MariaDB's programs")
-    program = mysql._program("mariadb-dump")
-    with (
-        pytest.raises(BackupError, match=r"mariadb-dump failed: .*unknown option"),
-        mysql._client((program, "--nonsense")),
-    ):
-        pass
-
-
-def test_a_damaged_sqlite_database_is_no_backup(site: Site, target: Path) -> None:
-    if connection.vendor != "sqlite":
-        pytest.skip("SQLite's own check")
-    path = Path(connection.settings_dict["NAME"])
-    with connection.cursor() as cursor:
-        cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-        cursor.execute("SELECT rootpage FROM sqlite_master WHERE name = 'audit_target'")
-        (page,) = cursor.fetchone()
-        cursor.execute("PRAGMA page_size")
-        (size,) = cursor.fetchone()
-    connections.close_all()  # it would remember the page
-    with path.open("r+b") as file:
-        file.seek((page - 1) * size)
-        file.write(b"\xff" * size)
-    with pytest.raises(CommandError, match=r"The database is damaged .* restore an earlier backup"):
-        command("backup", str(target))
-    assert os.listdir(target.parent) == []

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.db import connections
 
+from diagnosis.backup.marker import marked
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.media import media_is_writable
@@ -23,6 +24,20 @@ def media_root_writable(**kwargs: Any) -> list[CheckMessage]:
             f"MEDIA_ROOT ({settings.MEDIA_ROOT}) cannot be written.",
             hint="Set MEDIA_ROOT to a folder that this user may write.",
             id="diagnosis.E001",
+        )
+    ]
+
+
+@register()
+def restore_has_ended(**kwargs: Any) -> list[CheckMessage]:
+    """``diagnosis.E003``: records may be half the old ones and half a backup's."""
+    if marked() is None:
+        return []
+    return [
+        Error(
+            "A restore was cut off, or is still running.",
+            hint="Wait for it, or run the same `manage.py restore` again, which completes it.",
+            id="diagnosis.E003",
         )
     ]
 

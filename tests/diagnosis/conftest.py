@@ -20,9 +20,11 @@ from tests.diagnosis.support import (
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
+    from pytest_django.fixtures import SettingsWrapper
     from pytest_django.plugin import DjangoDbBlocker
 
     from patients.models import Specimen
+    from tests.diagnosis.site import Site
 
 
 @pytest.fixture(scope="session")
@@ -132,3 +134,37 @@ def shared_database(
     shutil.copy(request.getfixturevalue("_migrated_file"), path)
     with django_db_blocker.unblock(), _database_file(path):
         yield f"sqlite:///{path}"
+
+
+@pytest.fixture
+def store(tmp_path: Path, settings: "SettingsWrapper") -> Path:
+    """A model store with two sealed versions, no real models; the second is live."""
+    from tests.diagnosis.site import promote, publish
+
+    settings.MODEL_STORE = tmp_path / "serving/models"
+    publish(1)
+    publish(2)
+    promote(2, previous=1)
+    return settings.MODEL_STORE
+
+
+@pytest.fixture
+def site(
+    shared_database: str,
+    store: Path,
+    predictor: FakePredictor,
+    django_db_blocker: "DjangoDbBlocker",
+) -> "Iterator[Site]":
+    """A laboratory with records of every kind; the tables are there again when the test ends."""
+    from django.core.management import call_command
+    from django.db import connection
+    from django.db.migrations.recorder import MigrationRecorder
+
+    from diagnosis.backup.database import applied_migrations, unknown_migrations
+    from tests.diagnosis.site import make_site
+
+    yield make_site()
+    with django_db_blocker.unblock():
+        for migration in unknown_migrations(applied_migrations()):
+            MigrationRecorder(connection).record_unapplied(*migration.split("."))
+        call_command("migrate", verbosity=0)

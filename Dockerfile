@@ -18,9 +18,10 @@ RUN python -m venv /opt/venv \
 
 FROM python:3.11.15-slim-bookworm
 
+# The client programs are for `manage.py backup` and `restore`.
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends libmariadb3 \
+    && apt-get install -y --no-install-recommends libmariadb3 mariadb-client \
     && rm -rf /var/lib/apt/lists/* \
     && groupadd --system --gid 10001 app \
     && useradd --system --uid 10001 --gid app --no-create-home --shell /usr/sbin/nologin app \

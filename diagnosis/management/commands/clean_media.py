@@ -1,5 +1,6 @@
 """``manage.py clean_media``: image files that no diagnosis refers to."""
 
+from pathlib import PurePath
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
@@ -38,4 +39,5 @@ class Command(BaseCommand):
 
 
 def _is_referred_to(name: str) -> bool:
-    return Diagnosis.objects.filter(image_name=name).exists()
+    digest = PurePath(name).stem  # by it alone the database finds a row without looking at all
+    return Diagnosis.objects.filter(image_sha256=digest, image_name=name).exists()

@@ -23,7 +23,7 @@ class Circuit:
     def __init__(
         self,
         failures_allowed: int = 5,
-        rest_s: float = 5.0,
+        rest_s: float = 2.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._failures_allowed = failures_allowed

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)  # far above the slowest screening of a batch
 BACKOFF_BASE_S = 5.0
 BACKOFF_MAX_S = 300.0
-WAIT_S = 10.0  # until the next look for a model that is away
+WAIT_S = 5.0  # until the next look for a model that is away
 BATCH = 16  # fields that are screened together
 
 

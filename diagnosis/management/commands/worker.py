@@ -17,7 +17,7 @@ from webapp import metrics, tracing
 
 logger = logging.getLogger(__name__)
 
-SWEEP_EVERY_S = 10.0
+SWEEP_EVERY_S = 5.0
 KEEP_RESULTS = timedelta(days=1)
 PRUNE_EVERY_S = 3600.0
 

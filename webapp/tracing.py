@@ -39,7 +39,7 @@ def start(url: str, service: str) -> None:
     if url and _tracer is None:
         from webapp import tracing_export
 
-        _tracer = tracing_export.start(url, service)
+        _tracer = tracing_export.start(url, service, TRACE_ID)
 
 
 @contextmanager

@@ -18,8 +18,6 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import SpanKind, Status
 from opentelemetry.util.types import AttributeValue
 
-from webapp.tracing import TRACE_ID
-
 # Both generations of the semantic conventions: which of them comes is a matter of versions.
 KEPT = frozenset(
     {
@@ -45,14 +43,24 @@ KEPT_OF_CALLS = frozenset(
 _SEND_WITHIN_S = 3.0
 
 
-def start(url: str, service: str) -> trace.Tracer:
-    """Send the spans of requests, of calls by ``requests`` and of our own to ``url``."""
+def start(url: str, service: str, trace_id_key: str) -> trace.Tracer:
+    """Send the spans of requests, of calls by ``requests`` and of our own to ``url``.
+
+    Args:
+        trace_id_key: where in a request's environment its trace id is put.
+    """
+
+    def link(span: trace.Span, request: HttpRequest) -> None:
+        """From the span to the log lines and, for lines that come after the span, back."""
+        span.set_attribute("request.id", request.request_id)  # type: ignore[attr-defined]
+        request.META[trace_id_key] = trace.format_trace_id(span.get_span_context().trace_id)
+
     provider = TracerProvider(resource=Resource.create({"service.name": service}))
     exporter = DiscreetExporter(OTLPSpanExporter(endpoint=url, timeout=_SEND_WITHIN_S))
     provider.add_span_processor(BatchSpanProcessor(exporter))
     trace.set_tracer_provider(provider)
     DjangoInstrumentor().instrument(
-        request_hook=_link,
+        request_hook=link,
         middleware_position=settings.MIDDLEWARE.index("webapp.health.ProbesMiddleware") + 1,
     )
     RequestsInstrumentor().instrument()
@@ -76,12 +84,6 @@ class DiscreetExporter(SpanExporter):
     def force_flush(self, timeout_millis: int = 30_000) -> bool:
         """Send what waits."""
         return self._exporter.force_flush(timeout_millis)
-
-
-def _link(span: trace.Span, request: HttpRequest) -> None:
-    """From the span to the log lines and, for lines that come after the span, back."""
-    span.set_attribute("request.id", request.request_id)  # type: ignore[attr-defined]
-    request.META[TRACE_ID] = trace.format_trace_id(span.get_span_context().trace_id)
 
 
 def _discreet(span: ReadableSpan) -> ReadableSpan:

@@ -212,7 +212,7 @@ def settle_statistics(model: keras.Model, images: NDArray[np.uint8], seed: int) 
     Args:
         images: canonical training images as serving makes them, uint8 [N, 224, 224, 3].
     """
-    size = min(64, len(images))
+    size = min(32, len(images))  # a large network keeps 200 MB for each image
     normalisations = [x for x in model.layers if isinstance(x, keras.layers.BatchNormalization)]
     order = np.random.default_rng(seed).permutation(len(images))
     remembered = [layer.momentum for layer in normalisations]

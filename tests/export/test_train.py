@@ -73,6 +73,26 @@ def test_same_configuration_gives_the_same_weights_also_after_a_kill(
     assert [row["epoch"] for row in histories[0]] == ["1.0", "2.0", "3.0"]
 
 
+def test_a_learning_curve_takes_some_fields_of_every_class(
+    small_set: SmallSet, config: TrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    training, held_out = official_split(read_fields(small_set[0]))
+    asked: list[list[int]] = []
+
+    def evaluate(model: object, images: object, labels: NDArray[np.int64]) -> dict[str, float]:
+        asked.append(labels.tolist())
+        return {"held_out_loss": 0.0, "held_out_accuracy": 0.0}
+
+    monkeypatch.setattr(training_module, "CURVE_FIELDS", 5)
+    monkeypatch.setattr(training_module, "_evaluate", evaluate)
+    said: list[str] = []
+    train(dataclasses.replace(config, epochs=1), training, held_out, tmp_path / "run", said.append)
+    assert len(held_out) > 5
+    assert len(asked[0]) <= 5
+    assert len(set(asked[0])) > 1
+    assert said[-1].endswith(f"of {len(held_out)} fields"), "the end is measured on all"
+
+
 def test_another_seed_gives_other_weights(
     small_set: SmallSet, tiny_run: Path, config: TrainConfig, tmp_path: Path
 ) -> None:

@@ -356,22 +356,3 @@ def test_training_accuracy_is_compared_with_the_last_epoch(made: tuple[Path, Pat
 
 def _lines(path: Path) -> list[str]:
     return path.read_text().splitlines()
-
-
-@pytest.mark.data
-def test_quick_benchmark_on_real_fields(data_dir: Path, tmp_path: Path) -> None:
-    """Everything that the full benchmark does, on 64 fields and for one architecture."""
-    plan, fields = quick_plan(["cell_cnn"]), quick_fields(read_fields(data_dir))
-    results, document = tmp_path / "benchmark", tmp_path / "benchmark.md"
-    benchmark(plan, fields, tmp_path / "runs", results, 2, quiet)
-    write_report(results, document, ["cell_cnn"])
-    text = document.read_text()
-    assert "64 fields in 8 groups, 2 folds" in text
-    leaky = cells(text, "`cell_cnn`", "(a) random, **leaky**")
-    grouped = cells(text, "`cell_cnn`", "(b) grouped, out of fold")
-    assert "(12;" in leaky[0]
-    assert "(64;" in grouped[0]
-    assert "–" not in (*leaky, *grouped)
-    assert "1,263,732" in leaky
-    # Seeing cells alone, it commits itself nowhere once they are painted over.
-    assert text.count("| 25.0% | 0.0% (64; 0.0% – 5.6%) |") == 1

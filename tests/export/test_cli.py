@@ -226,10 +226,19 @@ def test_a_wrong_request_is_one_sentence_and_changes_nothing(
 
 @pytest.mark.data
 def test_the_quick_benchmark_makes_its_document(cli: Cli, data_dir: Path, tmp_path: Path) -> None:
+    """Everything that the full benchmark does, on 64 real fields and for two architectures."""
     document = tmp_path / "benchmark.md"
     done = cli("benchmark", "--quick", "--output", str(document), DATA_DIR=str(data_dir))
     assert done.returncode == 0, done.stderr
     text = document.read_text()
-    assert "leaky" in text
+    assert "64 fields in 8 groups, 2 folds" in text
     for name in ("custom_cnn", "cell_cnn"):
-        assert re.search(rf"^\| .*{name}.* \|", text, re.MULTILINE)
+        leaky, grouped = (
+            next(line for line in text.splitlines() if line.startswith(f"| `{name}` | {protocol}"))
+            for protocol in ("(a) random, **leaky**", "(b) grouped, out of fold")
+        )
+        assert "(12;" in leaky
+        assert "(64;" in grouped
+        assert "–  |" not in leaky + grouped
+    # Seeing cells alone, it commits itself nowhere once they are painted over.
+    assert text.count("| 25.0% | 0.0% (64; 0.0% – 5.6%) |") == 1

@@ -42,26 +42,27 @@ class CaseError(Exception):
 def case_refresh(specimen_id: int) -> Case:
     """The case of a specimen, its fields and reviews counted anew; made if there is none.
 
-    Call it within the transaction of the change that it is to see.
+    Call it within the transaction of the change that it is to see, after that change: the case's
+    row is locked, so whoever counts next sees what was counted here.
     """
-    with transaction.atomic():
+    case = Case.objects.select_for_update().filter(specimen_id=specimen_id).first()
+    if case is None:
         case, _ = Case.objects.get_or_create(specimen_id=specimen_id)
-        case = Case.objects.select_for_update().get(pk=case.pk)
-        fields = Diagnosis.objects.filter(specimen=specimen_id)
-        found = fields.aggregate(
-            reviewed=Count("pk", filter=Q(reviews__isnull=False), distinct=True),
-            **{name: Count("pk", filter=which, distinct=True) for name, which in _COUNTED.items()},
-        )
-        reviewed = found.pop("reviewed")
-        verdict = case_verdict(FieldCounts(**found), settings.MIN_USABLE_FIELDS)
-        Case.objects.filter(pk=case.pk).update(
-            headline=verdict.headline,
-            rule=verdict.rule,
-            calm=verdict.headline in CALM,
-            reviewed=reviewed,
-            **found,
-        )
-    case.refresh_from_db()
+    found = Diagnosis.objects.filter(specimen=specimen_id).aggregate(
+        reviewed=Count("pk", filter=Q(reviews__isnull=False), distinct=True),
+        **{name: Count("pk", filter=which, distinct=True) for name, which in _COUNTED.items()},
+    )
+    counts = {name: found[name] for name in _COUNTED}
+    verdict = case_verdict(FieldCounts(**counts), settings.MIN_USABLE_FIELDS)
+    counted = {
+        **found,
+        "headline": verdict.headline.value,
+        "rule": verdict.rule.value,
+        "calm": int(verdict.headline in CALM),
+    }
+    Case.objects.filter(pk=case.pk).update(**counted)
+    for name, value in counted.items():
+        setattr(case, name, value)
     return case
 
 

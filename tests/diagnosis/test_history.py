@@ -92,6 +92,7 @@ def test_the_orm_refuses(
     assert model.objects.count() == count
 
 
+@pytest.mark.django_db(transaction=True)
 def test_a_missing_trigger_shows_and_comes_back() -> None:
     assert history_unprotected() == []
     with connection.cursor() as cursor:
@@ -101,6 +102,7 @@ def test_a_missing_trigger_shows_and_comes_back() -> None:
     assert history_unprotected() == []
 
 
+@pytest.mark.django_db(transaction=True)
 def test_every_append_only_table_has_its_triggers() -> None:
     triggers_drop()
     expected = {

@@ -47,7 +47,8 @@ def test_all_well(diagnosis: Diagnosis) -> None:
     assert out.getvalue() == "1 diagnoses checked, all agree\n"
 
 
-def test_history_that_the_database_no_longer_protects(db: None) -> None:
+@pytest.mark.django_db(transaction=True)
+def test_history_that_the_database_no_longer_protects() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DROP TRIGGER history_diagnosis_review_delete")
     assert _problem().startswith("trigger history_diagnosis_review_delete: is missing")
@@ -90,6 +91,7 @@ def test_a_file_without_row(diagnosis: Diagnosis) -> None:
     assert _problem().startswith("file fields/00/stray.jpg: no diagnosis refers to it")
 
 
+@pytest.mark.django_db(transaction=True)  # MySQL commits whatever comes before a trigger goes
 @pytest.mark.parametrize(
     ("sql", "problem"),
     [
@@ -120,6 +122,7 @@ def test_what_somebody_changed_in_the_database(
     assert found == [f"diagnosis {diagnosis.pk}: {problem}"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_it_says_how_many_and_exits_with_1(diagnosis: Diagnosis) -> None:
     media_path(diagnosis.image_name).unlink()
     _behind_the_model_s_back("DELETE FROM audit_auditevent")

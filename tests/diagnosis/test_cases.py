@@ -1,9 +1,12 @@
 """Cases: counted as fields come and go, reviewed field by field."""
 
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
+from django.db import connection
 
 from diagnosis.cases import (
     CaseError,
@@ -23,6 +26,7 @@ from webapp.audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
 SEEDS: Iterator[int] = iter(range(10_000))
+UNCOUNTED = {"id", "created_at"}
 
 
 def field(actor: User, specimen: Specimen | None, upload: bytes | None = None) -> Diagnosis:
@@ -271,3 +275,23 @@ def test_counting_again_changes_nothing(case: Case) -> None:
     before = Case.objects.values().get()
     case_refresh(case.specimen_id)
     assert Case.objects.values().get() == before
+
+
+def test_fields_from_before_there_were_cases_get_theirs(
+    case: Case, clinician: User, other_specimen: Specimen, predictor: FakePredictor
+) -> None:
+    """What the migration makes is what counting makes."""
+    predictor.probabilities = BENIGN
+    for _ in range(5):
+        field(clinician, other_specimen)
+    create_field(clinician, smear_jpeg(3), None)
+    counted = [name for name in Case.objects.values().first() or {} if name not in UNCOUNTED]
+    before = list(Case.objects.order_by("specimen").values(*counted))
+    assert [row["headline"] for row in before] == ["suspicious", "not_suspicious"]
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM diagnosis_case")
+    migration = import_module("diagnosis.migrations.0004_cases_of_earlier_fields")
+    migration.make_cases(apps, None)
+    assert list(Case.objects.order_by("specimen").values(*counted)) == before
+    migration.make_cases(apps, None)
+    assert Case.objects.count() == 2, "nothing is made twice"

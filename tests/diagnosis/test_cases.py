@@ -286,12 +286,12 @@ def test_fields_from_before_there_were_cases_get_theirs(
         field(clinician, other_specimen)
     create_field(clinician, smear_jpeg(3), None)
     counted = [name for name in Case.objects.values().first() or {} if name not in UNCOUNTED]
-    before = list(Case.objects.order_by("specimen").values(*counted))
+    before = list(Case.objects.order_by("specimen_id").values(*counted))
     assert [row["headline"] for row in before] == ["suspicious", "not_suspicious"]
     with connection.cursor() as cursor:
         cursor.execute("DELETE FROM diagnosis_case")
     migration = import_module("diagnosis.migrations.0004_cases_of_earlier_fields")
     migration.make_cases(apps, None)
-    assert list(Case.objects.order_by("specimen").values(*counted)) == before
+    assert list(Case.objects.order_by("specimen_id").values(*counted)) == before
     migration.make_cases(apps, None)
     assert Case.objects.count() == 2, "nothing is made twice"

@@ -1,5 +1,7 @@
 """The diagnosis app."""
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.db.models.signals import post_migrate
 
@@ -10,10 +12,17 @@ class DiagnosisConfig(AppConfig):
     name = "diagnosis"
 
     def ready(self) -> None:
-        """Register checks, the counter of tasks, and the roles of every migrated database."""
+        """Register checks, the counter of tasks, roles and triggers of every migrated database."""
         from django_tasks.signals import task_finished
 
         from diagnosis import checks, observed, roles  # noqa: F401
 
         task_finished.connect(observed.task_count)
         post_migrate.connect(roles.roles_ensure, sender=self)
+        post_migrate.connect(_history_protect, sender=self)
+
+
+def _history_protect(using: str, **kwargs: Any) -> None:
+    from diagnosis.history import history_protect
+
+    history_protect(using=using)

@@ -18,6 +18,7 @@ from django.db.models import F, Q
 from django.utils import timezone
 
 from diagnosis import observed, pipeline
+from diagnosis.cases import case_refresh
 from diagnosis.errors import ContractError, ImageRefused, ModelAway, PredictorError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.imaging.validate import ValidationReport
@@ -118,6 +119,8 @@ def diagnosis_transition(
                 target=diagnosis,
                 detail={"from": current.value, "attempt": attempt},
             )
+            if diagnosis.specimen_id is not None:
+                case_refresh(diagnosis.specimen_id)
     if moved:
         observed.result_count(to, fields)
     return moved

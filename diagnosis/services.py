@@ -10,6 +10,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
 
+from diagnosis.cases import case_refresh
 from diagnosis.imaging.decode import to_stored
 from diagnosis.media import media_write
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
@@ -78,6 +79,8 @@ def diagnosis_create(
                 target=diagnosis,
                 detail={"image_sha256": image_sha256},
             )
+            if specimen is not None:
+                case_refresh(specimen.pk)
     except IntegrityError:
         if existing := Diagnosis.objects.filter(intake_key=key).first():
             return existing, False  # the same upload won the race
@@ -121,6 +124,7 @@ def diagnosis_assign(*, actor: AbstractBaseUser, diagnosis: Diagnosis, specimen:
                 target=diagnosis,
                 detail={"specimen_id": specimen.pk},
             )
+            case_refresh(specimen.pk)
     except IntegrityError as error:
         raise AlreadyThere(Diagnosis.objects.get(intake_key=key)) from error
     diagnosis.refresh_from_db()

@@ -1,4 +1,4 @@
-"""What a diagnosis can be and become, as data."""
+"""What a diagnosis and a case can be and become, as data."""
 
 from enum import StrEnum
 
@@ -29,3 +29,38 @@ ALLOWED: dict[Status, frozenset[Status]] = {
     Status.REFUSED: frozenset(),
     Status.FAILED: frozenset({Status.RECEIVED}),
 }
+
+
+class CaseStatus(StrEnum):
+    """Where the people stand with a case."""
+
+    NEW = "new"
+    IN_REVIEW = "in_review"
+    SIGNED = "signed"
+    AMENDED = "amended"
+
+
+# A signature is for ever: what comes after it is an amendment, and another.
+CASE_ALLOWED: dict[CaseStatus, frozenset[CaseStatus]] = {
+    CaseStatus.NEW: frozenset({CaseStatus.IN_REVIEW}),
+    CaseStatus.IN_REVIEW: frozenset({CaseStatus.SIGNED}),
+    CaseStatus.SIGNED: frozenset({CaseStatus.AMENDED}),
+    CaseStatus.AMENDED: frozenset({CaseStatus.AMENDED}),
+}
+
+
+class CaseHeadline(StrEnum):
+    """What the software says of a case as a whole; decided in ``aggregate.case_verdict``."""
+
+    SUSPICIOUS = "suspicious"
+    INDETERMINATE = "indeterminate"
+    WAITING = "waiting"
+    NOT_SUSPICIOUS = "not_suspicious"
+
+
+class Verdict(StrEnum):
+    """What a person says of a field that the software screened."""
+
+    AGREE = "agree"
+    OVERRIDE = "override"
+    UNUSABLE = "unusable"

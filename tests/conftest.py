@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -31,6 +31,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("served"))
         if item.get_closest_marker("django_db") or fixtures & DATABASE_FIXTURES:
             item.add_marker(pytest.mark.db)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _flush_takes_history_too() -> Iterator[None]:
+    """Between tests that commit, Django empties all tables; triggers forbid just that."""
+    from django.apps import apps
+    from django.core.management.commands import flush
+
+    from diagnosis.history import history_protect
+    from webapp.audit.triggers import triggers_drop, triggers_ensure
+
+    class Flush(flush.Command):
+        """As Django's, on a database whose triggers step aside."""
+
+        def handle(self, **options: Any) -> None:
+            using = options["database"]
+            triggers_drop(using)
+            super().handle(**options)
+            triggers_ensure(apps.get_app_config("audit"), using)
+            history_protect(using)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flush, "Command", Flush)
+        yield
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

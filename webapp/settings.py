@@ -91,6 +91,7 @@ PREDICTOR_URL = env.str("PREDICTOR_URL", "embedded:", validate=_require_predicto
 CANARY_SHARE = env.float("CANARY_SHARE", 0.0, validate=validate.Range(0, 1))
 SHADOW = env.bool("SHADOW", False)
 QUEUE_URL = env.str("QUEUE_URL", "database:", validate=_require_queue_url)
+MIN_USABLE_FIELDS = env.int("MIN_USABLE_FIELDS", 5, validate=validate.Range(min=1))
 TIME_ZONE = env.str("TIME_ZONE", "UTC", validate=_require_time_zone)
 MAX_UPLOAD_BYTES = env.int("MAX_UPLOAD_BYTES", 20 * 2**20, validate=validate.Range(min=1))
 LOG_FORMAT = env.str("LOG_FORMAT", "line", validate=validate.OneOf(["line", "json"]))

@@ -3,10 +3,12 @@
 import io
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from diagnosis.history import history_protect
 from diagnosis.integrity import integrity_problems
 from diagnosis.media import media_path
 from diagnosis.models import Diagnosis
@@ -14,6 +16,7 @@ from diagnosis.screening import diagnosis_fail, diagnosis_lease, diagnosis_run
 from diagnosis.services import diagnosis_create
 from diagnosis.state import Status
 from tests.diagnosis.support import FakePredictor, smear_jpeg
+from webapp.audit.triggers import triggers_drop, triggers_ensure
 
 pytestmark = pytest.mark.django_db
 
@@ -30,14 +33,25 @@ def _problem() -> str:
 
 
 def _behind_the_model_s_back(sql: str) -> None:
+    """As somebody may who has the database's administrator in hand."""
+    triggers_drop()
     with connection.cursor() as cursor:
         cursor.execute(sql)
+    triggers_ensure(apps.get_app_config("audit"))
+    history_protect()
 
 
 def test_all_well(diagnosis: Diagnosis) -> None:
     out = io.StringIO()
     call_command("check_integrity", stdout=out)
     assert out.getvalue() == "1 diagnoses checked, all agree\n"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_history_that_the_database_no_longer_protects() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TRIGGER history_diagnosis_review_delete")
+    assert _problem().startswith("trigger history_diagnosis_review_delete: is missing")
 
 
 def test_an_empty_site_is_well(db: None) -> None:
@@ -77,6 +91,7 @@ def test_a_file_without_row(diagnosis: Diagnosis) -> None:
     assert _problem().startswith("file fields/00/stray.jpg: no diagnosis refers to it")
 
 
+@pytest.mark.django_db(transaction=True)  # MySQL commits whatever comes before a trigger goes
 @pytest.mark.parametrize(
     ("sql", "problem"),
     [
@@ -107,6 +122,7 @@ def test_what_somebody_changed_in_the_database(
     assert found == [f"diagnosis {diagnosis.pk}: {problem}"]
 
 
+@pytest.mark.django_db(transaction=True)
 def test_it_says_how_many_and_exits_with_1(diagnosis: Diagnosis) -> None:
     media_path(diagnosis.image_name).unlink()
     _behind_the_model_s_back("DELETE FROM audit_auditevent")

@@ -6,7 +6,8 @@ from django.db import IntegrityError, transaction
 from django.test import Client
 from django.urls import reverse
 
-from webapp.audit.models import AppendOnlyError, AuditEvent
+from webapp.audit.append_only import AppendOnlyError
+from webapp.audit.models import AuditEvent
 from webapp.audit.services import audit_record
 
 pytestmark = pytest.mark.django_db

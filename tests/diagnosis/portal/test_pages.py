@@ -22,19 +22,18 @@ def page(client: Client, address: str) -> str:
     return response.content.decode()
 
 
-def events() -> list[tuple[str, str, str]]:
-    """Action, target and actor of every event, oldest first."""
+def reads() -> list[tuple[str, str, str]]:
+    """Action, target and actor of every event that a page left, oldest first."""
     return [
         (event.action, event.target_id, str(event.actor))
         for event in AuditEvent.objects.order_by("id")
+        if event.action.endswith(("viewed", "listed"))
     ]
 
 
 @pytest.fixture
 def diagnosis(clinician: User, specimen: Specimen) -> Diagnosis:
-    found = records.screened(clinician, specimen)
-    AuditEvent.objects.all()._raw_delete("default")  # type: ignore[attr-defined]
-    return found
+    return records.screened(clinician, specimen)
 
 
 @pytest.mark.parametrize(
@@ -195,7 +194,7 @@ def test_unknown_records_are_not_found_and_leave_no_event(
     client_signed_in: Client, address: str
 ) -> None:
     assert client_signed_in.get(address).status_code == 404
-    assert events() == []
+    assert not AuditEvent.objects.exists()
 
 
 def test_every_read_of_one_record_is_audited(
@@ -211,7 +210,7 @@ def test_every_read_of_one_record_is_audited(
     ):
         page_or_image = client_signed_in.get(address)
         assert page_or_image.status_code == 200
-    assert events() == [
+    assert reads() == [
         ("patient.viewed", str(patient.pk), "clinician"),
         ("specimen.viewed", str(specimen.pk), "clinician"),
         ("diagnosis.viewed", pk, "clinician"),
@@ -224,8 +223,8 @@ def test_a_page_of_the_work_list_is_one_event_with_the_rows_it_showed(
     client_signed_in: Client, diagnosis: Diagnosis
 ) -> None:
     page(client_signed_in, "/")
-    (event,) = AuditEvent.objects.all()
-    assert event.action == "diagnosis.listed"
+    event = AuditEvent.objects.latest("id")
+    assert [action for action, _, _ in reads()] == [event.action] == ["diagnosis.listed"]
     assert event.detail == {"ids": [diagnosis.pk]}
 
 

@@ -1,0 +1,196 @@
+"""What people do with a case: take it up, assign it, review its fields.
+
+Every change locks the case's row first, so that what is counted is what there is.
+"""
+
+from collections.abc import Sequence
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.db.models import Count, Q
+
+from diagnosis.aggregate import FieldCounts, case_verdict
+from diagnosis.imaging.contract import LABELS
+from diagnosis.models import Case, Diagnosis, Priority, Review
+from diagnosis.state import CaseHeadline, CaseStatus, Headline, Status, Verdict
+from webapp.audit.services import audit_record
+
+CALM = frozenset({CaseHeadline.NOT_SUSPICIOUS, CaseHeadline.WAITING})
+_COUNTED = {
+    "suspicious": Q(outcome=Headline.SUSPICIOUS),
+    "indeterminate": Q(outcome=Headline.INDETERMINATE),
+    "not_suspicious": Q(outcome=Headline.NOT_SUSPICIOUS),
+    "rejected": Q(outcome=Headline.REJECTED),
+    "waiting": Q(status=Status.RECEIVED),
+    "failed": Q(status=Status.FAILED),
+}
+
+
+class CaseError(Exception):
+    """Something cannot be done with a case; says what has to be done first.
+
+    Attributes:
+        code: stable machine-readable name.
+    """
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def case_refresh(specimen_id: int) -> Case:
+    """The case of a specimen, its fields and reviews counted anew; made if there is none.
+
+    Call it within the transaction of the change that it is to see, after that change: the case's
+    row is locked, so whoever counts next sees what was counted here.
+    """
+    case = Case.objects.select_for_update().filter(specimen_id=specimen_id).first()
+    if case is None:
+        case, _ = Case.objects.get_or_create(specimen_id=specimen_id)
+    found = Diagnosis.objects.filter(specimen=specimen_id).aggregate(
+        reviewed=Count("pk", filter=Q(reviews__isnull=False), distinct=True),
+        **{name: Count("pk", filter=which, distinct=True) for name, which in _COUNTED.items()},
+    )
+    counts = {name: found[name] for name in _COUNTED}
+    verdict = case_verdict(FieldCounts(**counts), settings.MIN_USABLE_FIELDS)
+    counted = {
+        **found,
+        "headline": verdict.headline.value,
+        "rule": verdict.rule.value,
+        "calm": int(verdict.headline in CALM),
+    }
+    Case.objects.filter(pk=case.pk).update(**counted)
+    for name, value in counted.items():
+        setattr(case, name, value)
+    return case
+
+
+def case_assign(*, actor: AbstractBaseUser, case: Case, assignee: AbstractBaseUser | None) -> None:
+    """Say who is to look at a case; ``None`` gives it back to all."""
+    with transaction.atomic():
+        Case.objects.filter(pk=case.pk).update(assignee=assignee)
+        detail = {"assignee_id": assignee.pk if assignee else None}
+        audit_record(actor=actor, action="case.assigned", target=case, detail=detail)
+    case.refresh_from_db()
+
+
+def case_prioritise(*, actor: AbstractBaseUser, case: Case, priority: Priority) -> None:
+    """Say how soon somebody is to look at a case."""
+    with transaction.atomic():
+        Case.objects.filter(pk=case.pk).update(priority=priority)
+        audit_record(
+            actor=actor,
+            action="case.prioritised",
+            target=case,
+            detail={"from": Priority(case.priority).label, "to": Priority(priority).label},
+        )
+    case.refresh_from_db()
+
+
+def review_create(
+    *,
+    actor: AbstractBaseUser,
+    diagnosis: Diagnosis,
+    verdict: Verdict,
+    label: str = "",
+    reason: str = "",
+    blinded: bool = False,
+) -> Review:
+    """Record what a person says of a field.
+
+    The first review of a case takes it up. After a signature a review changes nothing that was
+    signed: it waits for an amendment.
+
+    Args:
+        label: the class, for ``override`` alone.
+        reason: needed for ``override`` and ``unusable``; in a blinded read there is nothing yet
+            to give a reason against.
+        blinded: the reader has not been shown the software's answer. ``verdict`` is then decided
+            here: whether ``label`` is what the software says.
+
+    Raises:
+        CaseError: the field belongs to no specimen, has no result that could be judged, or label
+            or reason are missing.
+    """
+    if diagnosis.specimen_id is None:
+        raise CaseError("unassigned", "Assign the field to a specimen before reviewing it.")
+    if diagnosis.status != Status.SCREENED and verdict != Verdict.UNUSABLE:
+        raise CaseError(
+            "nothing_to_review", "The software gave no class for this field; it needs no review."
+        )
+    if diagnosis.status == Status.RECEIVED:
+        raise CaseError("still_waiting", "The field waits for the model; review it afterwards.")
+    if blinded and verdict != Verdict.UNUSABLE:
+        verdict = Verdict.AGREE if label == diagnosis.predicted_class else Verdict.OVERRIDE
+    label = _label(diagnosis, verdict, label)
+    reason = reason.strip()
+    if verdict != Verdict.AGREE and not reason and not blinded:
+        raise CaseError("reason_missing", "Give a reason: it stands in the record and the report.")
+    with transaction.atomic():
+        review = Review.objects.create(
+            diagnosis=diagnosis,
+            reviewer=actor,  # type: ignore[misc]
+            verdict=verdict,
+            label=label,
+            reason=reason,
+            blinded=blinded,
+        )
+        audit_record(
+            actor=actor,
+            action="diagnosis.reviewed",
+            target=diagnosis,
+            detail={"review_id": review.pk, "verdict": verdict.value, "blinded": blinded},
+        )
+        case = case_refresh(diagnosis.specimen_id)
+        _take_up(actor, case)
+    return review
+
+
+def agree_with_all(*, actor: AbstractBaseUser, case: Case) -> int:
+    """Agree with every screened field that nobody has reviewed yet; gives how many.
+
+    Accept all, then correct: a later review of a field takes the place of this one.
+    """
+    left = _unreviewed(case)
+    with transaction.atomic():
+        for diagnosis in left:
+            review_create(actor=actor, diagnosis=diagnosis, verdict=Verdict.AGREE)
+    return len(left)
+
+
+def _unreviewed(case: Case) -> Sequence[Diagnosis]:
+    fields = Diagnosis.objects.filter(
+        specimen=case.specimen_id, status=Status.SCREENED, reviews__isnull=True
+    )
+    return list(fields.select_related("specimen").order_by("id"))
+
+
+def _label(diagnosis: Diagnosis, verdict: Verdict, label: str) -> str:
+    """The class that a review states.
+
+    Raises:
+        CaseError: there is none, or it is the one that was to be overridden.
+    """
+    if verdict == Verdict.UNUSABLE:
+        return ""
+    if verdict == Verdict.AGREE:
+        return diagnosis.predicted_class or ""
+    if label not in LABELS:
+        raise CaseError("label_missing", f"Choose one of: {', '.join(LABELS)}.")
+    if label == diagnosis.predicted_class:
+        raise CaseError("label_same", "That is the software's own class: agree, or choose another.")
+    return label
+
+
+def _take_up(actor: AbstractBaseUser, case: Case) -> None:
+    """A new case is in review from its first review on."""
+    if case.status != CaseStatus.NEW:
+        return
+    if Case.objects.filter(pk=case.pk).move(CaseStatus.NEW, CaseStatus.IN_REVIEW):
+        audit_record(
+            actor=actor,
+            action="case.in_review",
+            target=case,
+            detail={"from": CaseStatus.NEW.value},
+        )

@@ -1,0 +1,24 @@
+"""The rows of this application."""
+
+from diagnosis.models.case import Case, Priority
+from diagnosis.models.diagnosis import (
+    ATTEMPTS_ALLOWED,
+    RESULT_FIELDS,
+    Diagnosis,
+    DiagnosisQuerySet,
+    ReadOnlyResultError,
+)
+from diagnosis.models.review import Review
+from diagnosis.models.shadow import ShadowAnswer
+
+__all__ = [
+    "ATTEMPTS_ALLOWED",
+    "RESULT_FIELDS",
+    "Case",
+    "Diagnosis",
+    "DiagnosisQuerySet",
+    "Priority",
+    "ReadOnlyResultError",
+    "Review",
+    "ShadowAnswer",
+]

@@ -1,0 +1,119 @@
+"""Results, reviews and the audit trail stay as they are, whichever way somebody tries."""
+
+from collections.abc import Callable
+
+import pytest
+from django.apps import apps
+from django.contrib.auth.models import User
+from django.db import DatabaseError, connection, transaction
+from django.db.models import QuerySet
+
+from diagnosis.cases import review_create
+from diagnosis.history import RESULTS, history_protect, history_unprotected
+from diagnosis.models import Diagnosis, Review
+from diagnosis.state import Verdict
+from patients.models import Specimen
+from tests.diagnosis.steps import create_field, run_field
+from tests.diagnosis.support import FakePredictor, smear_jpeg
+from webapp.audit.append_only import AppendOnlyError
+from webapp.audit.models import AuditEvent
+from webapp.audit.triggers import triggers_drop
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def review(clinician: User, specimen: Specimen, predictor: FakePredictor) -> Review:
+    diagnosis = run_field(create_field(clinician, smear_jpeg(1), specimen))
+    return review_create(actor=clinician, diagnosis=diagnosis, verdict=Verdict.AGREE)
+
+
+def execute(statement: str, *values: object) -> None:
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute(statement, values)
+
+
+REVIEW, EVENT, RESULT = "diagnosis_review", "audit_auditevent", "diagnosis_diagnosis"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        f"UPDATE {REVIEW} SET label = 'Benign'",
+        f"UPDATE {REVIEW} SET reviewer_id = reviewer_id",
+        f"DELETE FROM {REVIEW}",
+        f"UPDATE {EVENT} SET action = 'nothing'",
+        f"DELETE FROM {EVENT}",
+        f"UPDATE {RESULT} SET outcome = 'not_suspicious'",
+        f"UPDATE {RESULT} SET predicted_class = 'Benign'",
+        f"UPDATE {RESULT} SET confidence = 0.5",
+        f"UPDATE {RESULT} SET status = 'received', outcome = NULL, predicted_class = NULL",
+        f"UPDATE {RESULT} SET model_version = NULL",
+        f"UPDATE {RESULT} SET image_sha256 = 'another'",
+        f"DELETE FROM {RESULT}",
+    ],
+)
+def test_the_database_refuses_raw_sql(review: Review, statement: str) -> None:
+    before = [list(model.objects.values()) for model in (Review, AuditEvent, Diagnosis)]
+    with pytest.raises(DatabaseError, match="is history"):
+        execute(statement)
+    assert [list(model.objects.values()) for model in (Review, AuditEvent, Diagnosis)] == before
+
+
+def test_what_is_no_result_may_change(review: Review) -> None:
+    execute(f"UPDATE {RESULT} SET lease_until = NULL, attempts = attempts + 1")
+
+
+def test_what_has_no_result_yet_may_get_one(clinician: User, predictor: FakePredictor) -> None:
+    assert run_field(create_field(clinician, smear_jpeg(2))).status == "screened"
+
+
+@pytest.mark.parametrize("model", [Review, AuditEvent])
+@pytest.mark.parametrize(
+    "attempt",
+    [
+        lambda rows: rows.update(id=9),
+        lambda rows: rows.delete(),
+        lambda rows: rows.bulk_update(list(rows), ["created_at"]),
+        lambda rows: rows.bulk_create(
+            list(rows), update_conflicts=True, update_fields=["id"], unique_fields=["id"]
+        ),
+        lambda rows: rows.first().save(),
+        lambda rows: rows.first().delete(),
+    ],
+    ids=["update", "delete", "bulk_update", "bulk_create", "save", "delete one"],
+)
+def test_the_orm_refuses(
+    review: Review, model: type[Review], attempt: Callable[[QuerySet[Review]], object]
+) -> None:
+    count = model.objects.count()
+    with pytest.raises(AppendOnlyError):
+        attempt(model.objects.all())
+    assert model.objects.count() == count
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_missing_trigger_shows_and_comes_back() -> None:
+    assert history_unprotected() == []
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TRIGGER history_{REVIEW}_update")
+    assert history_unprotected() == [f"history_{REVIEW}_update"]
+    history_protect()
+    assert history_unprotected() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_append_only_table_has_its_triggers() -> None:
+    triggers_drop()
+    expected = {
+        f"history_{table}_{event}"
+        for table in (REVIEW, EVENT, RESULT)
+        for event in ("update", "delete")
+    }
+    assert set(history_unprotected()) == expected
+    history_protect()
+    from webapp.audit.triggers import triggers_ensure
+
+    triggers_ensure(apps.get_app_config("audit"))
+    assert history_unprotected() == []
+    assert RESULTS.model is Diagnosis

@@ -1,10 +1,10 @@
-"""Diagnoses in Django admin: to read, and to try failed ones again."""
+"""Diagnoses, cases and reviews in Django admin: to read, and to try failed fields again."""
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from diagnosis.models import Diagnosis
+from diagnosis.models import Case, Diagnosis, Review
 from diagnosis.services import diagnosis_retry
 from diagnosis.state import Status
 from webapp.audit.admin import ReadAuditedAdmin, ReadOnlyAdmin
@@ -52,3 +52,25 @@ class DiagnosisAdmin(ReadOnlyAdmin, ReadAuditedAdmin):
     def has_retry_permission(self, request: HttpRequest) -> bool:
         """Who may assign fields may also have them tried again."""
         return request.user.has_perm("diagnosis.change_diagnosis")
+
+
+@admin.register(Case)
+class CaseAdmin(ReadOnlyAdmin, ReadAuditedAdmin):
+    """Cases are counted and moved by the software; people work on them in the portal."""
+
+    list_display = ("id", "specimen", "status", "priority", "headline", "assignee", "created_at")
+    list_filter = ("status", "headline", "priority", "created_at")
+    list_select_related = ("specimen", "assignee")
+    search_fields = ("=specimen__accession_number",)
+    show_full_result_count = False
+
+
+@admin.register(Review)
+class ReviewAdmin(ReadOnlyAdmin, ReadAuditedAdmin):
+    """What people said of fields; each word stays."""
+
+    list_display = ("id", "diagnosis", "reviewer", "verdict", "label", "blinded", "created_at")
+    list_filter = ("verdict", "label", "blinded", "created_at")
+    list_select_related = ("diagnosis", "reviewer")
+    search_fields = ("=diagnosis__id", "=reviewer__username")
+    show_full_result_count = False

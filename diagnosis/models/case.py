@@ -15,6 +15,9 @@ def _choices(values: type[Any]) -> list[tuple[str, str]]:
     return [(value.value, value.value.replace("_", " ").capitalize()) for value in values]
 
 
+_CLOSED = frozenset({CaseStatus.SIGNED, CaseStatus.AMENDED})
+
+
 class Priority(models.IntegerChoices):
     """How soon somebody is to look; FHIR's request priorities that laboratories use."""
 
@@ -34,7 +37,8 @@ class CaseQuerySet(models.QuerySet["Case"]):
         """
         if to not in CASE_ALLOWED[current]:
             raise ReadOnlyResultError(f"A {current} case does not become {to}.")
-        return models.QuerySet.update(self.filter(status=current), status=to) > 0
+        rows = self.filter(status=current)
+        return models.QuerySet.update(rows, status=to, closed=int(to in _CLOSED)) > 0
 
     def update(self, **kwargs: Any) -> int:
         """As Django's, for what is no status.
@@ -42,7 +46,7 @@ class CaseQuerySet(models.QuerySet["Case"]):
         Raises:
             ReadOnlyResultError: ``status`` is among ``kwargs``; use ``move``.
         """
-        if "status" in kwargs:
+        if {"status", "closed"} & kwargs.keys():
             raise ReadOnlyResultError("A case's status changes only through diagnosis.cases.")
         return super().update(**kwargs)
 
@@ -77,7 +81,9 @@ class Case(models.Model):
         max_length=16, choices=_choices(CaseHeadline), default=CaseHeadline.INDETERMINATE.value
     )
     rule = models.CharField(max_length=24, choices=_choices(Rule), default=Rule.TOO_FEW_FIELDS)
-    # 0: somebody has to look (suspicious, indeterminate); 1: the rest. The list sorts by it.
+    # The list sorts by these two. closed: signed, 1 or 0. calm: 0 if somebody has to look at it
+    # (suspicious, indeterminate), else 1.
+    closed = models.PositiveSmallIntegerField(default=0)
     calm = models.PositiveSmallIntegerField(default=0)
     suspicious = models.PositiveIntegerField(default=0)
     indeterminate = models.PositiveIntegerField(default=0)
@@ -95,7 +101,7 @@ class Case(models.Model):
         ordering = ["-id"]
         indexes = [
             models.Index(
-                fields=["status", "calm", "priority", "created_at", "id"], name="case_worklist"
+                fields=["closed", "calm", "priority", "created_at", "id"], name="case_worklist"
             ),
             models.Index(fields=["assignee", "status"], name="case_assignee"),
         ]

@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from diagnosis.portal import views
+from diagnosis.portal import case_views, views
 
 urlpatterns = [
-    path("", views.worklist, name="worklist"),
+    path("", case_views.worklist, name="worklist"),
+    path("diagnoses", views.field_list, name="field_list"),
     path("patients/<int:pk>", views.patient_detail, name="patient_detail"),
     path("specimens/<str:accession>", views.specimen_detail, name="specimen_detail"),
     path("diagnoses/unassigned", views.unassigned, name="unassigned"),

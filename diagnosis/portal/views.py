@@ -3,6 +3,7 @@
 import logging
 from typing import Any, cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
@@ -14,6 +15,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diagnosis import selectors, services
+from diagnosis.case_selectors import case_of
 from diagnosis.imaging.thumbnail import thumbnail
 from diagnosis.media import media_read
 from diagnosis.models import Diagnosis
@@ -36,8 +38,8 @@ ASSIGN = "diagnosis.change_diagnosis"
 
 @require_safe
 @permission_required(VIEW, raise_exception=True)
-def worklist(request: HttpRequest) -> HttpResponse:
-    """All diagnoses, newest first, or those that a filter and a search leave."""
+def field_list(request: HttpRequest) -> HttpResponse:
+    """All fields, newest first, or those that a filter and a search leave."""
     shown, search = request.GET.get("show", ""), request.GET.get("search", "").strip()
     before = request.GET.get("before", "")
     diagnoses, more = selectors.diagnoses_page(
@@ -54,7 +56,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
         "before": before,
         "filters": {name: wording.VERDICTS[name][0] for name in selectors.SHOWN},
     }
-    return render(request, "diagnosis/worklist.html", context)
+    return render(request, "diagnosis/field_list.html", context)
 
 
 @require_safe
@@ -172,7 +174,11 @@ def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
     fields = selectors.diagnoses_of_specimen(specimen)
     counts = selectors.outcome_counts(fields)
     total = sum(counts.values())
+    case = case_of(specimen)
     return {
+        "case": case,
+        "preliminary": wording.PRELIMINARY,
+        "case_rule": wording.case_rule(case, settings.MIN_USABLE_FIELDS) if case else "",
         "specimen": specimen,
         "patient": specimen.patient,
         "page_obj": _page(request, fields.order_by("id")),

@@ -8,8 +8,9 @@ says nothing about anybody's health.
 from dataclasses import dataclass
 from typing import Any
 
+from diagnosis.aggregate import Rule
 from diagnosis.imaging.contract import BENIGN, LABELS, ModelContract
-from diagnosis.models import Diagnosis
+from diagnosis.models import Case, Diagnosis
 from diagnosis.state import Headline, Status
 
 PRELIMINARY = "Preliminary – AI, unverified"
@@ -43,6 +44,20 @@ VERDICTS = {
         "Failed",
         "The image is stored, but no result could be made.",
     ),
+}
+
+# By which rule the software says what it says of a case; see ``diagnosis.aggregate``.
+_RULES = {
+    Rule.SUSPICIOUS_FIELD: "One suspicious field is enough to make the case suspicious, and "
+    "{suspicious} of {usable} usable fields {are}.",
+    Rule.FIELDS_WAIT: "Nothing is concluded while fields wait for the model: {waiting} of {total}.",
+    Rule.TOO_FEW_FIELDS: "With fewer than {minimum} usable fields nothing is concluded, and there "
+    "{is_usable} {usable}.",
+    Rule.INDETERMINATE_FIELD: "No field is suspicious, but of {indeterminate} of {usable} usable "
+    "fields the model cannot tell.",
+    Rule.ALL_NOT_SUSPICIOUS: "All {usable} usable fields are not suspicious; at least {minimum} "
+    "are needed. This does not exclude disease and must not delay microscopy, flow cytometry or "
+    "referral.",
 }
 
 _CHECKS = {
@@ -117,6 +132,21 @@ def percent(share: float | None) -> str:
 def check_label(name: str) -> str:
     """A check's name in words."""
     return _CHECKS.get(name, name.replace("_", " ").capitalize())
+
+
+def case_rule(case: Case, minimum: int) -> str:
+    """The rule that decided what the software says of a case, with this case's figures."""
+    counts = case.counts
+    return _RULES[Rule(case.rule)].format(
+        suspicious=counts.suspicious,
+        indeterminate=counts.indeterminate,
+        waiting=counts.waiting,
+        usable=counts.usable,
+        total=counts.total,
+        minimum=minimum,
+        are="is" if counts.suspicious == 1 else "are",
+        is_usable="is" if counts.usable == 1 else "are",
+    )
 
 
 def failure_sentence(code: str) -> str:

@@ -62,7 +62,8 @@ def addresses(upload: Callable[..., Page], smears: list[Path], receipt: Path) ->
     page.goto(specimen)
     patient = page.locator(".breadcrumb a").last.get_attribute("href")
     return [
-        "/", "/?show=suspicious", "/?search=nobody", "/patients/", "/patients/new", str(patient),
+        "/", "/?show=suspicious", "/?search=nobody", "/diagnoses",
+        "/diagnoses?show=suspicious", "/patients/", "/patients/new", str(patient),
         specimen, f"{specimen}/edit", *fields, field, f"{field}/assign", "/diagnoses/unassigned",
     ]  # fmt: skip
 

@@ -38,7 +38,7 @@ class AppendOnlyQuerySet(models.QuerySet[Any]):
 class AppendOnly(models.Model):
     """A row that is inserted and then stays."""
 
-    objects = AppendOnlyQuerySet.as_manager()
+    objects: models.Manager[Any] = models.Manager.from_queryset(AppendOnlyQuerySet)()
 
     class Meta:
         abstract = True

@@ -38,7 +38,7 @@ def diagnosis(clinician: User, specimen: Specimen) -> Diagnosis:
 
 @pytest.mark.parametrize(
     "address",
-    ["/", "/patients/1", "/specimens/H26-1", "/diagnoses/1", "/diagnoses/1/image",
+    ["/", "/diagnoses", "/patients/1", "/specimens/H26-1", "/diagnoses/1", "/diagnoses/1/image",
      "/diagnoses/1/thumbnail", "/diagnoses/1/assign", "/diagnoses/unassigned"],
 )  # fmt: skip
 def test_strangers_sign_in_first_and_accounts_without_permission_see_nothing(
@@ -54,7 +54,7 @@ def test_strangers_sign_in_first_and_accounts_without_permission_see_nothing(
 def test_work_list_shows_one_row_a_field_with_what_the_reader_sorts_by(
     client_signed_in: Client, diagnosis: Diagnosis
 ) -> None:
-    text = page(client_signed_in, "/")
+    text = page(client_signed_in, "/diagnoses")
     for shown in ("H26-1", "Ada Example", "Suspicious", "Pre-B", "90.0\xa0%", "Passed", "v1"):
         assert shown in text
     assert f'href="/diagnoses/{diagnosis.pk}"' in text
@@ -73,9 +73,11 @@ def test_work_list_filters_by_outcome_and_status(
         "failed": records.failed(clinician, specimen),
     }
     for shown, diagnosis in rows.items():
-        context = client_signed_in.get("/", {"show": shown}).context
+        context = client_signed_in.get("/diagnoses", {"show": shown}).context
         assert [row.pk for row in context["diagnoses"]] == [diagnosis.pk], shown
-    assert len(client_signed_in.get("/", {"show": "nonsense"}).context["diagnoses"]) == len(rows)
+    assert len(
+        client_signed_in.get("/diagnoses", {"show": "nonsense"}).context["diagnoses"]
+    ) == len(rows)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_work_list_searches_accession_record_number_and_name(
     client_signed_in: Client, clinician: User, diagnosis: Diagnosis, search: str, found: int
 ) -> None:
     records.screened(clinician, None)
-    assert len(client_signed_in.get("/", {"search": search}).context["diagnoses"]) == found
+    assert len(client_signed_in.get("/diagnoses", {"search": search}).context["diagnoses"]) == found
 
 
 def test_work_list_pages_by_key_newest_first(
@@ -93,19 +95,20 @@ def test_work_list_pages_by_key_newest_first(
 ) -> None:
     monkeypatch.setattr("diagnosis.portal.views.PAGE_SIZE", 2)
     made = [records.received(clinician, specimen).pk for _ in range(5)]
-    first = client_signed_in.get("/").context
+    first = client_signed_in.get("/diagnoses").context
     assert [row.pk for row in first["diagnoses"]] == made[:2:-1]
     assert first["more"]
-    second = client_signed_in.get("/", {"before": made[3]}).context
+    second = client_signed_in.get("/diagnoses", {"before": made[3]}).context
     assert [row.pk for row in second["diagnoses"]] == made[2:0:-1]
-    assert f"before={made[1]}" in page(client_signed_in, f"/?before={made[3]}")
-    assert not client_signed_in.get("/", {"before": made[2]}).context["more"]
+    assert f"before={made[1]}" in page(client_signed_in, f"/diagnoses?before={made[3]}")
+    assert not client_signed_in.get("/diagnoses", {"before": made[2]}).context["more"]
     for nonsense in ("x", "-1", "9" * 40):
-        assert client_signed_in.get("/", {"before": nonsense}).status_code == 200
+        assert client_signed_in.get("/diagnoses", {"before": nonsense}).status_code == 200
 
 
 @pytest.mark.parametrize(
-    "address", ["/", "/patients/{patient}", "/specimens/H26-1", "/diagnoses/unassigned"]
+    "address",
+    ["/diagnoses", "/patients/{patient}", "/specimens/H26-1", "/diagnoses/unassigned"],
 )
 def test_query_counts_do_not_grow_with_the_rows(
     client_signed_in: Client,
@@ -222,7 +225,7 @@ def test_every_read_of_one_record_is_audited(
 def test_a_page_of_the_work_list_is_one_event_with_the_rows_it_showed(
     client_signed_in: Client, diagnosis: Diagnosis
 ) -> None:
-    page(client_signed_in, "/")
+    page(client_signed_in, "/diagnoses")
     event = AuditEvent.objects.latest("id")
     assert [action for action, _, _ in reads()] == [event.action] == ["diagnosis.listed"]
     assert event.detail == {"ids": [diagnosis.pk]}

@@ -7,9 +7,10 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils.html import strip_tags
 
+from diagnosis.aggregate import Rule
 from diagnosis.imaging.contract import LABELS
 from diagnosis.imaging.validate import FIXES
-from diagnosis.models import Diagnosis
+from diagnosis.models import Case, Diagnosis
 from diagnosis.portal import wording
 from patients.models import Specimen
 from tests.diagnosis.portal import records
@@ -242,3 +243,47 @@ def test_a_score_just_below_its_threshold_is_not_printed_equal(
     score: float, threshold: float, printed: tuple[str, str]
 ) -> None:
     assert wording._figures(score, threshold) == printed
+
+
+# --- The case ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "counts", "sentence"),
+    [
+        (
+            "suspicious_field",
+            {"suspicious": 1, "not_suspicious": 2},
+            "and 1 of 3 usable fields is.",
+        ),
+        ("suspicious_field", {"suspicious": 2}, "and 2 of 2 usable fields are."),
+        ("fields_wait", {"waiting": 2, "rejected": 1}, "fields wait for the model: 2 of 3."),
+        ("too_few_fields", {"not_suspicious": 1}, "fewer than 5 usable fields nothing"),
+        ("too_few_fields", {"not_suspicious": 1}, "and there is 1."),
+        ("too_few_fields", {"not_suspicious": 4}, "and there are 4."),
+        ("indeterminate_field", {"indeterminate": 1, "not_suspicious": 5}, "of 1 of 6 usable"),
+        ("all_not_suspicious", {"not_suspicious": 7}, "All 7 usable fields are not suspicious"),
+        ("all_not_suspicious", {"not_suspicious": 7}, "This does not exclude disease"),
+    ],
+)
+def test_the_rule_of_a_case_is_said_with_its_figures(
+    rule: str, counts: dict[str, int], sentence: str
+) -> None:
+    assert sentence in wording.case_rule(Case(rule=rule, **counts), minimum=5)
+
+
+def test_every_rule_has_its_sentence() -> None:
+    for rule in Rule:
+        assert wording.case_rule(Case(rule=rule.value), minimum=5)
+
+
+def test_specimen_page_says_what_the_software_says_of_the_case(
+    client_signed_in: Client, clinician: User, specimen: Specimen
+) -> None:
+    address = f"/specimens/{specimen.accession_number}"
+    assert "Case:" not in client_signed_in.get(address).content.decode()
+    records.screened(clinician, specimen)
+    page = " ".join(strip_tags(client_signed_in.get(address).content.decode()).split())
+    assert "Case: Suspicious" in page
+    assert "Preliminary – AI, unverified" in page
+    assert "and 1 of 1 usable fields is." in page

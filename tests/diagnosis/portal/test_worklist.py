@@ -1,0 +1,164 @@
+"""The work list: one row a case, what needs a person first."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import count
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from diagnosis.case_selectors import VIEWS
+from diagnosis.cases import case_assign, case_prioritise
+from diagnosis.models import Case, Priority
+from diagnosis.state import CaseStatus
+from patients.models import Patient, Specimen
+from tests.diagnosis.portal import records
+
+pytestmark = pytest.mark.django_db
+NUMBERS: Iterator[int] = count(1)
+BENIGN = (0.95, 0.02, 0.02, 0.01)
+
+
+def make_case(actor: User, *, benign: int = 0, suspicious: int = 0, name: str = "Ada") -> Case:
+    """A case with so many fields of each kind; each has a patient of its own."""
+    number = next(NUMBERS)
+    patient = Patient.objects.create(medical_record_number=f"M-{number}", name=f"{name} {number}")
+    specimen = Specimen.objects.create(accession_number=f"W-{number}", patient=patient)
+    for _ in range(benign):
+        records.screened(actor, specimen, outcome="not_suspicious", probabilities=BENIGN)
+    for _ in range(suspicious):
+        records.screened(actor, specimen)
+    return Case.objects.get(specimen=specimen)
+
+
+def rows(client: Client, **query: str) -> list[int]:
+    answer = client.get("/", query)
+    assert answer.status_code == 200
+    return [case.pk for case in answer.context["page"].cases]
+
+
+def test_what_needs_a_person_comes_first_then_the_urgent_then_the_oldest(
+    client_signed_in: Client, clinician: User
+) -> None:
+    calm = make_case(clinician, benign=5)
+    first = make_case(clinician, suspicious=1)
+    few = make_case(clinician, benign=1)
+    urgent = make_case(clinician, suspicious=1)
+    case_prioritise(actor=clinician, case=urgent, priority=Priority.STAT)
+    assert calm.headline == "not_suspicious"
+    assert few.headline == "indeterminate"
+    assert rows(client_signed_in) == [urgent.pk, first.pk, few.pk, calm.pk]
+    Case.objects.filter(pk=few.pk).update(created_at=timezone.now() - timedelta(days=1))
+    assert rows(client_signed_in) == [urgent.pk, few.pk, first.pk, calm.pk]
+
+
+def test_a_row_says_what_the_reader_sorts_by(client_signed_in: Client, clinician: User) -> None:
+    case = make_case(clinician, suspicious=2, benign=1)
+    case_assign(actor=clinician, case=case, assignee=clinician)
+    page = client_signed_in.get("/").content.decode()
+    for shown in (
+        case.specimen.accession_number,
+        case.specimen.patient.name,
+        "badge--suspicious",
+        "3 of 3 usable",
+        "New",
+        "Routine",
+        "clinician",
+    ):
+        assert shown in page
+    assert case.specimen.get_absolute_url() in page
+
+
+def test_views_show_what_they_say(
+    client_signed_in: Client, clinician: User, django_user_model: type[User]
+) -> None:
+    suspicious = make_case(clinician, suspicious=1)
+    few = make_case(clinician, benign=1)
+    calm = make_case(clinician, benign=5)
+    signed = make_case(clinician, suspicious=1)
+    for current, to in (
+        (CaseStatus.NEW, CaseStatus.IN_REVIEW),
+        (CaseStatus.IN_REVIEW, CaseStatus.SIGNED),
+    ):
+        Case.objects.filter(pk=signed.pk).move(current, to)
+    case_assign(actor=clinician, case=few, assignee=clinician)
+    other = django_user_model.objects.create_user("other")
+    case_assign(actor=clinician, case=calm, assignee=other)
+    expected = {
+        "": {suspicious, few, calm},
+        "mine": {few},
+        "nobody": {suspicious},
+        "suspicious": {suspicious},
+        "indeterminate": {few},
+        "not_suspicious": {calm},
+        "waiting": set(),
+        "closed": {signed},
+        "nonsense": {suspicious, few, calm},
+    }
+    assert expected.keys() - {"", "nonsense"} == VIEWS.keys()
+    for shown, cases in expected.items():
+        assert set(rows(client_signed_in, show=shown)) == {case.pk for case in cases}, shown
+
+
+def test_a_search_finds_signed_cases_too(client_signed_in: Client, clinician: User) -> None:
+    case = make_case(clinician, suspicious=1, name="Grace")
+    make_case(clinician, suspicious=1)
+    for current, to in (
+        (CaseStatus.NEW, CaseStatus.IN_REVIEW),
+        (CaseStatus.IN_REVIEW, CaseStatus.SIGNED),
+    ):
+        Case.objects.filter(pk=case.pk).move(current, to)
+    specimen = case.specimen
+    for words in ("grace", specimen.accession_number, specimen.patient.medical_record_number):
+        assert rows(client_signed_in, search=words) == [case.pk], words
+    assert rows(client_signed_in, search="grace", show="suspicious") == []
+
+
+def test_pages_go_on_where_the_one_before_ended(
+    client_signed_in: Client, clinician: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diagnosis.portal.case_views.PAGE_SIZE", 3)
+    for number in range(8):
+        case = make_case(clinician, suspicious=number % 2, benign=5)
+        if number % 3 == 0:
+            case_prioritise(actor=clinician, case=case, priority=Priority.URGENT)
+    everything = list(
+        Case.objects.order_by("calm", "priority", "created_at").values_list("pk", flat=True)
+    )
+    found: list[int] = []
+    after = ""
+    for size in (3, 3, 2):
+        page = client_signed_in.get("/", {"after": after}).context["page"]
+        assert len(page.cases) == size
+        found += [case.pk for case in page.cases]
+        after = page.after
+    assert found == everything
+    assert after == ""
+
+
+@pytest.mark.parametrize(
+    "after", ["x", "0_0_3", "0_0_3_yesterday_1", "0_0_3_2026-01-01_1", "0_0_3_a_b", "9" * 400]
+)
+def test_a_page_that_is_none_is_the_first(
+    client_signed_in: Client, clinician: User, after: str
+) -> None:
+    case = make_case(clinician, suspicious=1)
+    assert rows(client_signed_in, after=after) == [case.pk]
+
+
+def test_queries_do_not_grow_with_the_rows(
+    client_signed_in: Client, clinician: User, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    for _ in range(6):
+        make_case(clinician, suspicious=1)
+    with django_assert_max_num_queries(9):
+        assert len(rows(client_signed_in)) == 6
+
+
+def test_an_empty_list_says_how_to_begin(client_signed_in: Client) -> None:
+    page = client_signed_in.get("/").content.decode()
+    assert "No open cases." in page
+    assert "No case matches." in client_signed_in.get("/", {"search": "x"}).content.decode()

@@ -8,8 +8,8 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
 
-from diagnosis.models import Case
-from diagnosis.state import CaseHeadline
+from diagnosis.models import Case, Diagnosis, Review
+from diagnosis.state import CaseHeadline, Status
 from patients.models import Specimen
 from patients.selectors import specimen_list
 
@@ -61,6 +61,19 @@ class CasePage:
 def case_of(specimen: Specimen) -> Case | None:
     """The case of a specimen; ``None`` before its first field."""
     return Case.objects.select_related("assignee").filter(specimen=specimen).first()
+
+
+def reviews_of(diagnosis: Diagnosis) -> list[Review]:
+    """What people said of a field, the latest first; it is the one that counts."""
+    return list(diagnosis.reviews.select_related("reviewer").order_by("-id"))
+
+
+def next_unreviewed(diagnosis: Diagnosis) -> Diagnosis | None:
+    """The next field of the same case that nobody has reviewed, beginning again at its first."""
+    left = Diagnosis.objects.filter(
+        specimen=diagnosis.specimen_id, status=Status.SCREENED, reviews__isnull=True
+    ).order_by("id")
+    return left.filter(pk__gt=diagnosis.pk).first() or left.first()
 
 
 def case_search(*, shown: str, search: str, user: AbstractBaseUser) -> QuerySet[Case]:

@@ -20,7 +20,14 @@ _CLINICIAN_MAY = {
         "delete_specimen",
         "view_specimen",
     ),
-    "diagnosis": ("add_diagnosis", "change_diagnosis", "view_diagnosis"),
+    "diagnosis": (
+        "add_diagnosis",
+        "change_diagnosis",
+        "view_diagnosis",
+        "add_review",
+        "view_review",
+        "view_case",
+    ),
 }
 
 

@@ -1,18 +1,24 @@
-"""The work list: one row a case, what needs a person first."""
+"""The work list, and what people say of the fields of a case."""
 
 from typing import cast
 
+from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.shortcuts import get_object_or_404, redirect, render
+from django.views.decorators.http import require_POST, require_safe
 
-from diagnosis import case_selectors
+from diagnosis import case_selectors, selectors
+from diagnosis.cases import CaseError, agree_with_all, review_create
+from diagnosis.models import Case
+from diagnosis.portal.forms import ReviewForm
 from diagnosis.portal.views import VIEW
+from diagnosis.state import Verdict
 from patients.services import listing_record
 
 PAGE_SIZE = 50
+REVIEW = "diagnosis.add_review"
 
 
 @require_safe
@@ -31,3 +37,44 @@ def worklist(request: HttpRequest) -> HttpResponse:
         "views": {name: view.title for name, view in case_selectors.VIEWS.items()},
     }
     return render(request, "diagnosis/worklist.html", context)
+
+
+@require_POST
+@permission_required((VIEW, REVIEW), raise_exception=True)
+def diagnosis_review(request: HttpRequest, pk: int) -> HttpResponse:
+    """Record a review and go on to the next field of the case that has none."""
+    diagnosis = get_object_or_404(selectors.diagnosis_list(), pk=pk)
+    form = ReviewForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, "Nothing was recorded: choose agree, another class, or unusable.")
+        return redirect(diagnosis)
+    sent = form.cleaned_data
+    try:
+        review_create(
+            actor=cast(User, request.user),
+            diagnosis=diagnosis,
+            verdict=Verdict(sent["verdict"]),
+            label=sent["label"],
+            reason=sent["reason"],
+        )
+    except CaseError as error:
+        messages.error(request, f"Nothing was recorded. {error}")
+        return redirect(diagnosis)
+    following = case_selectors.next_unreviewed(diagnosis)
+    if following is None:
+        messages.success(request, "Every screened field of this case is reviewed.")
+        return redirect(diagnosis.specimen)  # type: ignore[arg-type]
+    return redirect(following)
+
+
+@require_POST
+@permission_required((VIEW, REVIEW), raise_exception=True)
+def case_agree_with_all(request: HttpRequest, accession: str) -> HttpResponse:
+    """Agree with every field of a case that nobody has reviewed yet."""
+    case = get_object_or_404(
+        Case.objects.select_related("specimen"), specimen__accession_number=accession
+    )
+    agreed = agree_with_all(actor=cast(User, request.user), case=case)
+    fields = "field" if agreed == 1 else "fields"
+    messages.success(request, f"Agreed with {agreed} {fields}. Each can still be changed.")
+    return redirect(case.specimen)

@@ -3,6 +3,8 @@
 from django import forms
 from django.core.exceptions import ValidationError
 
+from diagnosis.imaging.contract import LABELS
+from diagnosis.state import Verdict
 from patients.models import Specimen
 
 
@@ -23,3 +25,13 @@ class AssignForm(forms.Form):
                 "its patient's page first."
             )
         return specimen
+
+
+class ReviewForm(forms.Form):
+    """What a person says of a field; which of it belongs together, ``cases`` decides."""
+
+    verdict = forms.ChoiceField(choices=[(verdict.value, verdict.value) for verdict in Verdict])
+    label = forms.ChoiceField(
+        choices=[("", ""), *((label, label) for label in LABELS)], required=False
+    )
+    reason = forms.CharField(max_length=500, required=False)

@@ -12,6 +12,12 @@ urlpatterns = [
     path("diagnoses/unassigned", views.unassigned, name="unassigned"),
     path("diagnoses/<int:pk>", views.diagnosis_detail, name="diagnosis_detail"),
     path("diagnoses/<int:pk>/assign", views.diagnosis_assign, name="diagnosis_assign"),
+    path("diagnoses/<int:pk>/review", case_views.diagnosis_review, name="diagnosis_review"),
+    path(
+        "specimens/<str:accession>/agree-with-all",
+        case_views.case_agree_with_all,
+        name="case_agree_with_all",
+    ),
     path("diagnoses/<int:pk>/image", views.diagnosis_image, name="diagnosis_image"),
     path("diagnoses/<int:pk>/thumbnail", views.diagnosis_thumbnail, name="diagnosis_thumbnail"),
 ]

@@ -15,7 +15,8 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diagnosis import selectors, services
-from diagnosis.case_selectors import case_of
+from diagnosis.case_selectors import case_of, reviews_of
+from diagnosis.imaging.contract import LABELS
 from diagnosis.imaging.thumbnail import thumbnail
 from diagnosis.media import media_read
 from diagnosis.models import Diagnosis
@@ -178,6 +179,7 @@ def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
     return {
         "case": case,
         "preliminary": wording.PRELIMINARY,
+        "counts_usable": case.counts.usable if case else 0,
         "case_rule": wording.case_rule(case, settings.MIN_USABLE_FIELDS) if case else "",
         "specimen": specimen,
         "patient": specimen.patient,
@@ -195,6 +197,7 @@ def _unassigned(request: HttpRequest) -> dict[str, Any]:
 def _result(diagnosis: Diagnosis) -> dict[str, Any]:
     """Everything the page says about one diagnosis."""
     contract = selectors.diagnosis_contract(diagnosis)
+    reviews = reviews_of(diagnosis)
     title, sentence = wording.VERDICTS[wording.headline(diagnosis)]
     return {
         "diagnosis": diagnosis,
@@ -203,6 +206,8 @@ def _result(diagnosis: Diagnosis) -> dict[str, Any]:
         "title": title,
         "sentence": sentence,
         "preliminary": wording.PRELIMINARY,
+        "reviews": reviews,
+        "other_classes": [label for label in LABELS if label != diagnosis.predicted_class],
         "failure": wording.failure_sentence(diagnosis.failure),
         "why": wording.why_class_and_outcome_differ(diagnosis, contract),
         "probabilities": wording.probability_bars(diagnosis),

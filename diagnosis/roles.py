@@ -8,7 +8,8 @@ from django.db.models import Q
 CLINICIAN = "Clinician"
 
 # Diagnoses are never changed or deleted by a clinician: results are read-only for ever.
-# `change_diagnosis` covers assigning an unassigned field to a specimen.
+# `change_diagnosis` covers assigning an unassigned field to a specimen, `change_case` taking a case
+# and saying how soon somebody is to look at it.
 _CLINICIAN_MAY = {
     "patients": (
         "add_patient",
@@ -26,6 +27,7 @@ _CLINICIAN_MAY = {
         "view_diagnosis",
         "add_review",
         "view_review",
+        "change_case",
         "view_case",
     ),
 }

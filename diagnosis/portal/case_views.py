@@ -10,8 +10,14 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from diagnosis import case_selectors, selectors
-from diagnosis.cases import CaseError, agree_with_all, review_create
-from diagnosis.models import Case
+from diagnosis.cases import (
+    CaseError,
+    agree_with_all,
+    case_assign,
+    case_prioritise,
+    review_create,
+)
+from diagnosis.models import Case, Priority
 from diagnosis.portal.forms import ReviewForm
 from diagnosis.portal.views import VIEW
 from diagnosis.state import Verdict
@@ -19,6 +25,7 @@ from patients.services import listing_record
 
 PAGE_SIZE = 50
 REVIEW = "diagnosis.add_review"
+MANAGE = "diagnosis.change_case"
 
 
 @require_safe
@@ -71,10 +78,36 @@ def diagnosis_review(request: HttpRequest, pk: int) -> HttpResponse:
 @permission_required((VIEW, REVIEW), raise_exception=True)
 def case_agree_with_all(request: HttpRequest, accession: str) -> HttpResponse:
     """Agree with every field of a case that nobody has reviewed yet."""
-    case = get_object_or_404(
-        Case.objects.select_related("specimen"), specimen__accession_number=accession
-    )
+    case = _case(accession)
     agreed = agree_with_all(actor=cast(User, request.user), case=case)
     fields = "field" if agreed == 1 else "fields"
     messages.success(request, f"Agreed with {agreed} {fields}. Each can still be changed.")
     return redirect(case.specimen)
+
+
+@require_POST
+@permission_required((VIEW, MANAGE), raise_exception=True)
+def case_take(request: HttpRequest, accession: str) -> HttpResponse:
+    """Assign a case to the one who asks; with ``back`` in the form, to nobody."""
+    case = _case(accession)
+    user = cast(User, request.user)
+    case_assign(actor=user, case=case, assignee=None if "back" in request.POST else user)
+    return redirect(case.specimen)
+
+
+@require_POST
+@permission_required((VIEW, MANAGE), raise_exception=True)
+def case_priority(request: HttpRequest, accession: str) -> HttpResponse:
+    """Say how soon somebody is to look at a case."""
+    case = _case(accession)
+    sent = request.POST.get("priority", "")
+    if sent not in map(str, Priority.values):
+        messages.error(request, "The priority stays as it is: choose one of the list.")
+    elif int(sent) != case.priority:
+        case_prioritise(actor=cast(User, request.user), case=case, priority=Priority(int(sent)))
+    return redirect(case.specimen)
+
+
+def _case(accession: str) -> Case:
+    cases = Case.objects.select_related("specimen", "assignee")
+    return get_object_or_404(cases, specimen__accession_number=accession)

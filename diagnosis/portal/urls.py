@@ -13,6 +13,8 @@ urlpatterns = [
     path("diagnoses/<int:pk>", views.diagnosis_detail, name="diagnosis_detail"),
     path("diagnoses/<int:pk>/assign", views.diagnosis_assign, name="diagnosis_assign"),
     path("diagnoses/<int:pk>/review", case_views.diagnosis_review, name="diagnosis_review"),
+    path("specimens/<str:accession>/take", case_views.case_take, name="case_take"),
+    path("specimens/<str:accession>/priority", case_views.case_priority, name="case_priority"),
     path(
         "specimens/<str:accession>/agree-with-all",
         case_views.case_agree_with_all,

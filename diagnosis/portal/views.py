@@ -19,7 +19,7 @@ from diagnosis.case_selectors import case_of, reviews_of
 from diagnosis.imaging.contract import LABELS
 from diagnosis.imaging.thumbnail import thumbnail
 from diagnosis.media import media_read
-from diagnosis.models import Diagnosis
+from diagnosis.models import Diagnosis, Priority
 from diagnosis.portal import wording
 from diagnosis.portal.forms import AssignForm
 from diagnosis.portal.uploads import fields_upload
@@ -179,6 +179,7 @@ def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
     return {
         "case": case,
         "preliminary": wording.PRELIMINARY,
+        "priorities": Priority.choices,
         "counts_usable": case.counts.usable if case else 0,
         "case_rule": wording.case_rule(case, settings.MIN_USABLE_FIELDS) if case else "",
         "specimen": specimen,

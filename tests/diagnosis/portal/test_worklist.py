@@ -5,7 +5,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -162,3 +162,46 @@ def test_an_empty_list_says_how_to_begin(client_signed_in: Client) -> None:
     page = client_signed_in.get("/").content.decode()
     assert "No open cases." in page
     assert "No case matches." in client_signed_in.get("/", {"search": "x"}).content.decode()
+
+
+# --- Taking a case -----------------------------------------------------------------------
+
+
+def test_a_case_is_taken_and_given_back(client_signed_in: Client, clinician: User) -> None:
+    case = make_case(clinician, suspicious=1)
+    address = case.specimen.get_absolute_url()
+    assert "Take this case" in client_signed_in.get(address).content.decode()
+    assert client_signed_in.post(f"{address}/take").headers["Location"] == address
+    assert rows(client_signed_in, show="mine") == [case.pk]
+    assert "Give it back" in client_signed_in.get(address).content.decode()
+    client_signed_in.post(f"{address}/take", {"back": ""})
+    assert rows(client_signed_in, show="nobody") == [case.pk]
+
+
+def test_a_case_becomes_urgent(client_signed_in: Client, clinician: User) -> None:
+    case = make_case(clinician, suspicious=1)
+    address = case.specimen.get_absolute_url()
+    client_signed_in.post(f"{address}/priority", {"priority": "2"})
+    case.refresh_from_db()
+    assert case.priority == Priority.URGENT
+    for nonsense in ("", "9", "high"):
+        page = client_signed_in.post(f"{address}/priority", {"priority": nonsense}, follow=True)
+        assert "The priority stays as it is" in page.content.decode()
+    case.refresh_from_db()
+    assert case.priority == Priority.URGENT
+
+
+def test_who_may_only_look_takes_no_case(
+    client: Client, clinician: User, django_user_model: type[User]
+) -> None:
+    case = make_case(clinician, suspicious=1)
+    looker = django_user_model.objects.create_user("looker")
+    for codename in ("view_diagnosis", "view_specimen"):
+        looker.user_permissions.add(Permission.objects.get(codename=codename))
+    client.force_login(looker)
+    address = case.specimen.get_absolute_url()
+    assert "Take this case" not in client.get(address).content.decode()
+    for action in ("take", "priority"):
+        assert client.post(f"{address}/{action}", {"priority": "1"}).status_code == 403
+    case.refresh_from_db()
+    assert (case.assignee, case.priority) == (None, Priority.ROUTINE)

@@ -208,7 +208,7 @@ def _result(diagnosis: Diagnosis) -> dict[str, Any]:
         "sentence": sentence,
         "preliminary": wording.PRELIMINARY,
         "reviews": reviews,
-        "other_classes": [label for label in LABELS if label != diagnosis.predicted_class],
+        "classes": list(enumerate(LABELS, start=1)),
         "failure": wording.failure_sentence(diagnosis.failure),
         "why": wording.why_class_and_outcome_differ(diagnosis, contract),
         "probabilities": wording.probability_bars(diagnosis),

@@ -101,6 +101,52 @@ def test_many_fields_are_left_to_the_worker_and_their_progress_is_seen(
     assert len(thumbnails) == len(set(thumbnails)), "a picture was loaded twice"
 
 
+def test_a_case_is_read_by_keyboard_alone(upload: Callable[..., Page], smears: list[Path]) -> None:
+    page = upload(*smears)
+    open_result(page, smears[0])
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    page.keyboard.press("n")
+    expect(page.get_by_role("heading", name="Field 2 of 3")).to_be_visible()
+    page.keyboard.press("p")
+    expect(page.get_by_role("heading", name="Field 1 of 3")).to_be_visible()
+    page.keyboard.press("a")
+    expect(page.get_by_role("heading", name="Field 2 of 3")).to_be_visible()
+    page.keyboard.press("u")
+    expect(page.get_by_label("Reason")).to_be_focused()
+    page.keyboard.type("Out of focus, 1 a n.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Field 3 of 3")).to_be_visible()
+    other = page.locator("option[data-class-key]").last.get_attribute("data-class-key")
+    page.keyboard.press(other or "")
+    page.keyboard.type("Haematogones.")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Every screened field of this case is reviewed.")).to_be_visible()
+    for number, words in enumerate(("Agreed: ", "Unusable", "Changed to ")):
+        page.locator(".gallery li a").nth(number).click()
+        expect(page.locator(".readings")).to_contain_text(words)
+        page.go_back()
+
+
+def test_single_keys_can_be_turned_off(upload: Callable[..., Page], smears: list[Path]) -> None:
+    page = open_result(upload(smears[0]), smears[0])
+    page.get_by_role("button", name="Keyboard").click()
+    page.get_by_label("Single keys do this").uncheck()
+    page.get_by_role("button", name="Close").click()
+    page.keyboard.press("a")
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_hidden()
+    expect(page.get_by_text("Nobody has read this field yet")).to_be_visible()
+    page.reload()
+    page.keyboard.press("a")
+    expect(page.get_by_text("Nobody has read this field yet")).to_be_visible()
+
+
 def test_drawn_receipt_is_refused_with_its_reason_in_the_portal_and_by_api(
     upload: Callable[..., Page], receipt: Path, api: requests.Session, served: Served
 ) -> None:

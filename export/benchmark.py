@@ -30,7 +30,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
@@ -45,9 +44,9 @@ from export.dataset import Field, data_digest, labels_of
 from export.errors import RunError
 from export.metrics import Figures, area_under_roc, calibration_error, classification
 from export.recipes import recipe
-from export.runs import CONFIG, MODEL, Report, TrainConfig, read_history, replace
+from export.runs import CONFIG, Report, TrainConfig, read_history, replace
 from export.split import leaky_random_split
-from export.train import begun_from, covered_images, load_run, normalise, predict_logits, train
+from export.train import begun_from, covered_images, normalise, predict_logits, train
 
 RANDOM, GROUPED, COST = "random", "grouped", "cost"
 PARTS = (RANDOM, GROUPED, COST)
@@ -126,13 +125,11 @@ def benchmark(
                 )
                 _make_once(part, partial(make, part, report))
     if COST in parts:
-        models = {c.architecture: _finished(folder / c.architecture, folds) for c in plan}
-        trained = {name: model for name, model in models.items() if model is not None}
-        report(f"measuring size and latency of {', '.join(trained) or 'nothing: none is finished'}")
-        if trained:
-            costs = measure_costs(trained, fields[:: max(1, len(fields) // SAMPLE)])
-            for name in trained:
-                _write(results / f"{name}-{COST}.json", costs[name])
+        names = [config.architecture for config in plan]
+        report(f"measuring size and latency of {', '.join(names)}")
+        costs = measure_costs(names, fields[:: max(1, len(fields) // SAMPLE)])
+        for name in names:
+            _write(results / f"{name}-{COST}.json", costs[name])
 
 
 def read_answers(table: Path) -> Answers:
@@ -173,21 +170,22 @@ def quick_fields(fields: Sequence[Field], groups: int = 2, members: int = 8) -> 
     return chosen
 
 
-def measure_costs(models: Mapping[str, keras.Model], sample: Sequence[Field]) -> dict[str, Figures]:
-    """Parameters, bytes on disk and milliseconds for one image by one thread, of each model.
+def measure_costs(names: Sequence[str], sample: Sequence[Field]) -> dict[str, Figures]:
+    """Parameters, bytes on disk and milliseconds for one image by one thread, by architecture.
 
-    All models take turns in one process, so that whatever else the machine does slows all of
-    them alike; what can be compared is the ratio to ``REFERENCE``'s LiteRT latency, which is
-    timed with them also where it is none of ``models``.
+    Of untrained networks: what they have learned decides neither size nor speed. All take turns
+    in one process, so that whatever else the machine does slows all of them alike; what can be
+    compared is the ratio to ``REFERENCE``'s LiteRT latency, which is timed with them also where
+    it is none of ``names``.
 
     Args:
-        sample: fields of every class; the calibration in a graph is fitted on them, which
-            decides neither size nor speed.
+        sample: fields of every class; the calibration in a graph is fitted on them.
     """
     images, labels = covered_images(sample), labels_of(sample)
     groups = [field.group for field in sample]
-    if REFERENCE not in models:
-        models = {**models, REFERENCE: architectures.build(REFERENCE, seed=0)}
+    models = {
+        name: architectures.build(name, seed=0) for name in dict.fromkeys([*names, REFERENCE])
+    }
     costs: dict[str, Figures] = {}
     with TemporaryDirectory() as temporary:
         for name, model in models.items():
@@ -312,14 +310,6 @@ def _made(runs: Sequence[Path], figures: Figures) -> Figures:
         "histories": histories,
         "figures": figures,
     }
-
-
-def _finished(run: Path, folds: int) -> keras.Model | None:
-    """A network of an architecture, whichever is finished first; all of them cost the same."""
-    for folder in (run / RANDOM, run / GROUPED / FOLD.format(1, folds)):
-        if (folder / MODEL).exists():
-            return load_run(folder)
-    return None
 
 
 def _one_thread() -> None:

@@ -3,5 +3,5 @@
 from diagnosis.predictors.tf_serving import Patience
 
 IMPATIENT = Patience(
-    connect=0.5, read=0.5, deadline=1.5, attempts=3, backoff=0.001, resolve=60.0, status=0.5
+    connect=2.0, read=1.0, deadline=3.0, attempts=3, backoff=0.001, resolve=60.0, status=1.0
 )

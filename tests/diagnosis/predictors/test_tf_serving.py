@@ -155,7 +155,7 @@ PASSING = {
     "a proxy's page": Reply(502, b"<html>Bad Gateway</html>", {"Content-Type": "text/html"}),
     "a captive portal": Reply(200, b"<html>Please sign in</html>", {"Content-Type": "text/html"}),
     "moved": Reply(302, b"", {"Location": "http://127.0.0.1:9/"}),
-    "no answer": Reply(delay=0.8),
+    "no answer": Reply(delay=1.5),
     "garbage": Reply(200, b"\xff\xfe{{{"),
     "JSON cut off at a proxy": Reply(200, b'{"predictions": [{"probabilities": [0.2'),
     "nested": Reply(200, b"[" * 50_000),
@@ -182,7 +182,7 @@ def test_what_does_not_pass_is_given_up_in_time(
     began = time.monotonic()
     with pytest.raises(PredictorError, match="version 7 of all_smear") as caught:
         scores(predictor)
-    assert time.monotonic() - began < IMPATIENT.deadline + 0.6
+    assert time.monotonic() - began < IMPATIENT.deadline + 3
     assert not caught.value.permanent
     assert isinstance(caught.value, ModelAway) is (name in AWAY)
     assert 2 <= len(server.asked) <= IMPATIENT.attempts
@@ -226,11 +226,11 @@ def test_nonsense_is_permanent_and_not_asked_for_again(
 def test_a_trickle_cannot_outlast_the_deadline(
     server: ModelServer, predictor: TFServingPredictor
 ) -> None:
-    server.script = in_turn(json_reply({"predictions": [[0] * 200]}, pause=0.05))
+    server.script = in_turn(json_reply({"predictions": [[0] * 200]}, pause=0.1))
     began = time.monotonic()
     with pytest.raises(ModelAway, match="too long"):
         scores(predictor)
-    assert time.monotonic() - began < IMPATIENT.deadline + 0.6
+    assert time.monotonic() - began < IMPATIENT.deadline + 3
 
 
 def test_an_answer_without_end_is_cut(server: ModelServer, predictor: TFServingPredictor) -> None:
@@ -298,20 +298,28 @@ def test_a_busy_server_is_passed_over(servers: list[ModelServer], contract: Mode
     release = threading.Event()
 
     def hold(asked: Asked) -> Reply:
-        release.wait(1)
+        release.wait(10)
         return answer(asked)
 
     slow.script = hold
-    predictor = TFServingPredictor([slow.url, quick.url], contract, replace(IMPATIENT, read=3.0))
-    threads = [threading.Thread(target=scores, args=(predictor,)) for _ in range(10)]
-    for thread in threads:
-        thread.start()
+    predictor = TFServingPredictor(
+        [slow.url, quick.url], contract, replace(IMPATIENT, read=20.0, deadline=20.0)
+    )
+
+    def occupy() -> None:
+        while not slow.asked:
+            scores(predictor)
+
+    occupier = threading.Thread(target=occupy)
+    occupier.start()
+    while not slow.asked:
         time.sleep(0.01)
+    before = len(quick.asked)
+    for _ in range(10):
+        scores(predictor)
     release.set()
-    for thread in threads:
-        thread.join()
-    assert len(slow.asked) <= 3
-    assert len(slow.asked) + len(quick.asked) == 10
+    occupier.join()
+    assert (len(slow.asked), len(quick.asked) - before) == (1, 10)
 
 
 @pytest.mark.parametrize("name", [*PASSING, *NONSENSE])
@@ -472,7 +480,7 @@ def test_the_question_for_the_state_is_short(
     server.script = in_turn(Reply(delay=5))
     began = time.monotonic()
     assert not predictor.is_available()
-    assert time.monotonic() - began < IMPATIENT.status + 0.5
+    assert time.monotonic() - began < IMPATIENT.status + 2
 
 
 def test_a_proxy_of_the_environment_is_not_asked(

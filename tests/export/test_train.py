@@ -220,7 +220,7 @@ def test_settled_statistics_are_those_of_the_images_given(tiny_run: Path) -> Non
     values = before.predict(images.astype(np.float32) / 127.5 - 1, verbose=0)
     np.testing.assert_allclose(layer.moving_mean, values.mean(axis=(0, 1, 2)), atol=1e-5)
     by_batch = np.mean(
-        [values[part].var(axis=(0, 1, 2)) for part in np.split(_order(192), 3)], axis=0
+        [values[part].var(axis=(0, 1, 2)) for part in np.split(_order(192), 6)], axis=0
     )
     np.testing.assert_allclose(layer.moving_variance, by_batch, rtol=1e-4)
     assert layer.momentum == 0.5

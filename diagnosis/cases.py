@@ -1,6 +1,6 @@
 """What people do with a case: take it up, assign it, review its fields.
 
-Every change locks the case's row first, so that what is counted is what there is.
+Whatever changes the fields or readings of a case counts them again in the same transaction.
 """
 
 from collections.abc import Sequence
@@ -12,19 +12,11 @@ from django.db.models import Count, Q
 
 from diagnosis.aggregate import FieldCounts, case_verdict
 from diagnosis.imaging.contract import LABELS
-from diagnosis.models import Case, Diagnosis, Priority, Review
-from diagnosis.state import CaseHeadline, CaseStatus, Headline, Status, Verdict
+from diagnosis.models import FIELD_KINDS, Case, Diagnosis, Priority, Review
+from diagnosis.state import CaseHeadline, CaseStatus, Status, Verdict
 from webapp.audit.services import audit_record
 
 CALM = frozenset({CaseHeadline.NOT_SUSPICIOUS, CaseHeadline.WAITING})
-_COUNTED = {
-    "suspicious": Q(outcome=Headline.SUSPICIOUS),
-    "indeterminate": Q(outcome=Headline.INDETERMINATE),
-    "not_suspicious": Q(outcome=Headline.NOT_SUSPICIOUS),
-    "rejected": Q(outcome=Headline.REJECTED),
-    "waiting": Q(status=Status.RECEIVED),
-    "failed": Q(status=Status.FAILED),
-}
 
 
 class CaseError(Exception):
@@ -49,10 +41,13 @@ def case_refresh(specimen_id: int) -> Case:
     if case is None:
         case, _ = Case.objects.get_or_create(specimen_id=specimen_id)
     found = Diagnosis.objects.filter(specimen=specimen_id).aggregate(
-        reviewed=Count("pk", filter=Q(reviews__isnull=False), distinct=True),
-        **{name: Count("pk", filter=which, distinct=True) for name, which in _COUNTED.items()},
+        # Of those that the model judged: a reading that calls a refused field unusable is one more.
+        reviewed=Count(
+            "pk", filter=Q(status=Status.SCREENED, reviews__isnull=False), distinct=True
+        ),
+        **{name: Count("pk", filter=which, distinct=True) for name, which in FIELD_KINDS.items()},
     )
-    counts = {name: found[name] for name in _COUNTED}
+    counts = {name: found[name] for name in FIELD_KINDS}
     verdict = case_verdict(FieldCounts(**counts), settings.MIN_USABLE_FIELDS)
     counted = {
         **found,
@@ -99,8 +94,7 @@ def review_create(
 ) -> Review:
     """Record what a person says of a field.
 
-    The first review of a case takes it up. After a signature a review changes nothing that was
-    signed: it waits for an amendment.
+    The first review of a case takes it up.
 
     Args:
         label: the class, for ``override`` alone.

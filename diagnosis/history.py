@@ -5,7 +5,7 @@ from django.db import DEFAULT_DB_ALIAS
 
 from diagnosis.models import RESULT_FIELDS, Diagnosis
 from diagnosis.state import Status
-from webapp.audit.triggers import Frozen, triggers_ensure, triggers_missing
+from webapp.audit.triggers import Frozen, triggers_make, triggers_missing
 
 # A result is for ever: not even the status moves on from these two.
 RESULTS = Frozen(
@@ -17,8 +17,8 @@ RESULTS = Frozen(
 
 
 def history_protect(using: str = DEFAULT_DB_ALIAS) -> None:
-    """Make the triggers that are missing."""
-    triggers_ensure(apps.get_app_config("diagnosis"), using, [RESULTS])
+    """Make the triggers anew."""
+    triggers_make(apps.get_app_config("diagnosis"), using, [RESULTS])
 
 
 def history_unprotected(using: str = DEFAULT_DB_ALIAS) -> list[str]:

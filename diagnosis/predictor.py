@@ -99,13 +99,13 @@ def _load(stamp: _Stamp, before: _Loaded | None) -> _Loaded:
 
 def _predictor(version: int, known: list[Predictor | None]) -> Predictor:
     folder = version_dir(settings.MODEL_STORE, settings.MODEL_NAME, version)
-    digest = ModelContract.load(folder).digest
+    contract = ModelContract.load(folder)
     for predictor in known:
-        if predictor and predictor.contract.digest == digest:
+        if predictor and predictor.contract.digest == contract.digest:
             return predictor
     if settings.PREDICTOR_URL == EMBEDDED:
         return EmbeddedPredictor(folder)
-    return TFServingPredictor(model_urls(settings.PREDICTOR_URL), ModelContract.load(folder))
+    return TFServingPredictor(model_urls(settings.PREDICTOR_URL), contract)
 
 
 def _live_stamp() -> _Stamp:

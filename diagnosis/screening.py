@@ -157,7 +157,8 @@ def _screen(leased: Sequence[_Leased]) -> None:
 
 
 def _screen_together(leased: Sequence[_Leased]) -> None:
-    prepared: dict[Predictor, list[tuple[_Leased, pipeline.Prepared]]] = {}
+    # Rejected fields stand apart: they need no model, and do not wait for one that is away.
+    prepared: dict[tuple[Predictor, bool], list[tuple[_Leased, pipeline.Prepared]]] = {}
     for lease in leased:
         diagnosis = lease.diagnosis
         if lease.attempt > diagnosis.attempts_max:  # each attempt so far died with its process
@@ -170,8 +171,9 @@ def _screen_together(leased: Sequence[_Leased]) -> None:
         except Exception as error:  # whatever it was, the row must not hang on a dead lease
             _attempt_failed(lease, error)
         else:
-            prepared.setdefault(predictor, []).append((lease, field))
-    for predictor, fields in prepared.items():
+            key = predictor, field.validation.accepted
+            prepared.setdefault(key, []).append((lease, field))
+    for (predictor, _), fields in prepared.items():
         _conclude(predictor, fields)
 
 

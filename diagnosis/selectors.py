@@ -13,21 +13,11 @@ from django.utils import timezone
 
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import ModelContract
-from diagnosis.models import Diagnosis
+from diagnosis.models import FIELD_KINDS, Diagnosis
 from diagnosis.predictors.store import version_dir
-from diagnosis.state import Headline, Status
+from diagnosis.state import Status
 from patients.models import Patient, Specimen
 from patients.selectors import specimen_list
-
-# What a list of diagnoses can be narrowed to: a verdict, or why there is none.
-SHOWN = {
-    "suspicious": Q(outcome=Headline.SUSPICIOUS),
-    "indeterminate": Q(outcome=Headline.INDETERMINATE),
-    "not_suspicious": Q(outcome=Headline.NOT_SUSPICIOUS),
-    "rejected": Q(outcome=Headline.REJECTED),
-    "waiting": Q(status=Status.RECEIVED),
-    "failed": Q(status=Status.FAILED),
-}
 
 
 def diagnosis_list() -> QuerySet[Diagnosis]:
@@ -54,10 +44,10 @@ def diagnosis_search(*, shown: str = "", search: str = "") -> QuerySet[Diagnosis
     """Diagnoses for the work list, newest first.
 
     Args:
-        shown: a key of ``SHOWN``; anything else shows all.
+        shown: a key of ``FIELD_KINDS``; anything else shows all.
         search: words to find in accession number, record number or name of the patient.
     """
-    diagnoses = diagnosis_list().filter(SHOWN.get(shown, Q()))
+    diagnoses = diagnosis_list().filter(FIELD_KINDS.get(shown, Q()))
     if search.strip():
         diagnoses = diagnoses.filter(specimen__in=specimen_list(search=search))
     return diagnoses
@@ -83,9 +73,9 @@ def specimens_of_patient(patient: Patient) -> QuerySet[Specimen]:
 
 
 def outcome_counts(diagnoses: QuerySet[Diagnosis]) -> dict[str, int]:
-    """How many of ``diagnoses`` there are by key of ``SHOWN``, where there are any."""
+    """How many of ``diagnoses`` there are by key of ``FIELD_KINDS``, where there are any."""
     counted = diagnoses.aggregate(
-        **{name: Count("pk", filter=condition) for name, condition in SHOWN.items()}
+        **{name: Count("pk", filter=condition) for name, condition in FIELD_KINDS.items()}
     )
     return {name: count for name, count in counted.items() if count}
 

@@ -40,7 +40,7 @@ def _flush_takes_history_too() -> Iterator[None]:
     from django.core.management.commands import flush
 
     from diagnosis.history import history_protect
-    from webapp.audit.triggers import triggers_drop, triggers_ensure
+    from webapp.audit.triggers import triggers_drop, triggers_make
 
     class Flush(flush.Command):
         """As Django's, on a database whose triggers step aside."""
@@ -49,7 +49,7 @@ def _flush_takes_history_too() -> Iterator[None]:
             using = options["database"]
             triggers_drop(using)
             super().handle(**options)
-            triggers_ensure(apps.get_app_config("audit"), using)
+            triggers_make(apps.get_app_config("audit"), using)
             history_protect(using)
 
     with pytest.MonkeyPatch.context() as patch:

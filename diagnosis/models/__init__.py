@@ -3,6 +3,7 @@
 from diagnosis.models.case import Case, Priority
 from diagnosis.models.diagnosis import (
     ATTEMPTS_ALLOWED,
+    FIELD_KINDS,
     RESULT_FIELDS,
     Diagnosis,
     DiagnosisQuerySet,
@@ -13,6 +14,7 @@ from diagnosis.models.shadow import ShadowAnswer
 
 __all__ = [
     "ATTEMPTS_ALLOWED",
+    "FIELD_KINDS",
     "RESULT_FIELDS",
     "Case",
     "Diagnosis",

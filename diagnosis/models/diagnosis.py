@@ -34,6 +34,17 @@ RESULT_FIELDS = frozenset(
 )
 
 
+# Each field is one of these: its outcome, or why it has none.
+FIELD_KINDS = {
+    "suspicious": Q(outcome=Headline.SUSPICIOUS),
+    "indeterminate": Q(outcome=Headline.INDETERMINATE),
+    "not_suspicious": Q(outcome=Headline.NOT_SUSPICIOUS),
+    "rejected": Q(outcome=Headline.REJECTED),
+    "waiting": Q(status=Status.RECEIVED),
+    "failed": Q(status=Status.FAILED),
+}
+
+
 class ReadOnlyResultError(Exception):
     """Something tried to change or delete a stored result."""
 

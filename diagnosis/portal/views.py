@@ -1,6 +1,7 @@
 """The portal's pages on diagnoses: HTTP only. Who reads a record is put on record."""
 
 import logging
+from dataclasses import asdict
 from typing import Any, cast
 
 from django.conf import settings
@@ -15,11 +16,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diagnosis import selectors, services
+from diagnosis.aggregate import FieldCounts
 from diagnosis.case_selectors import case_of, reviews_of
 from diagnosis.imaging.contract import LABELS
 from diagnosis.imaging.thumbnail import thumbnail
 from diagnosis.media import media_read
-from diagnosis.models import Diagnosis, Priority
+from diagnosis.models import FIELD_KINDS, Diagnosis, Priority
 from diagnosis.portal import wording
 from diagnosis.portal.forms import AssignForm
 from diagnosis.portal.uploads import fields_upload
@@ -52,10 +54,10 @@ def field_list(request: HttpRequest) -> HttpResponse:
     context = {
         "diagnoses": diagnoses,
         "more": more,
-        "shown": shown if shown in selectors.SHOWN else "",
+        "shown": shown if shown in FIELD_KINDS else "",
         "search": search,
         "before": before,
-        "filters": {name: wording.VERDICTS[name][0] for name in selectors.SHOWN},
+        "filters": {name: wording.VERDICTS[name][0] for name in FIELD_KINDS},
     }
     return render(request, "diagnosis/field_list.html", context)
 
@@ -173,21 +175,20 @@ def _upload(request: HttpRequest, template: str, specimen: Specimen | None) -> H
 
 def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
     fields = selectors.diagnoses_of_specimen(specimen)
-    counts = selectors.outcome_counts(fields)
-    total = sum(counts.values())
     case = case_of(specimen)
+    counts = case.counts if case else FieldCounts()
     return {
         "case": case,
         "preliminary": wording.PRELIMINARY,
         "priorities": Priority.choices,
-        "counts_usable": case.counts.usable if case else 0,
+        "usable": counts.usable,
         "case_rule": wording.case_rule(case, settings.MIN_USABLE_FIELDS) if case else "",
         "specimen": specimen,
         "patient": specimen.patient,
         "page_obj": _page(request, fields.order_by("id")),
-        "counts": counts,
-        "total": total,
-        "done": total - counts.get("waiting", 0),
+        "counts": {name: number for name, number in asdict(counts).items() if number},
+        "total": counts.total,
+        "done": counts.total - counts.waiting,
     }
 
 

@@ -236,6 +236,17 @@ def test_what_has_no_class_is_not_reviewed(
     assert Case.objects.get().status == CaseStatus.NEW
 
 
+def test_a_refused_field_that_somebody_calls_unusable_is_no_usable_one_read(
+    case: Case, clinician: User
+) -> None:
+    refused = field(clinician, case.specimen, document_jpeg())
+    review_create(
+        actor=clinician, diagnosis=refused, verdict=Verdict.UNUSABLE, reason="A page of text."
+    )
+    case.refresh_from_db()
+    assert (case.counts.usable, case.reviewed) == (2, 0)
+
+
 def test_agreeing_with_all_leaves_what_was_reviewed_before(case: Case, clinician: User) -> None:
     first, second = fields_of(case)
     review_create(

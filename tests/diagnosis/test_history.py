@@ -103,6 +103,20 @@ def test_a_missing_trigger_shows_and_comes_back() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_trigger_of_earlier_code_is_replaced(review: Review) -> None:
+    """It may protect less than this code knows to protect."""
+    name = f"history_{RESULT}_update"
+    nothing = "BEGIN SELECT 1; END" if connection.vendor == "sqlite" else "SET @nothing = 1"
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TRIGGER {name}")
+        cursor.execute(f"CREATE TRIGGER {name} BEFORE UPDATE ON {RESULT} FOR EACH ROW {nothing}")
+    execute(f"UPDATE {RESULT} SET confidence = 0.5")
+    history_protect()
+    with pytest.raises(DatabaseError, match="is history"):
+        execute(f"UPDATE {RESULT} SET confidence = 0.6")
+
+
+@pytest.mark.django_db(transaction=True)
 def test_every_append_only_table_has_its_triggers() -> None:
     triggers_drop()
     expected = {
@@ -112,8 +126,8 @@ def test_every_append_only_table_has_its_triggers() -> None:
     }
     assert set(history_unprotected()) == expected
     history_protect()
-    from webapp.audit.triggers import triggers_ensure
+    from webapp.audit.triggers import triggers_make
 
-    triggers_ensure(apps.get_app_config("audit"))
+    triggers_make(apps.get_app_config("audit"))
     assert history_unprotected() == []
     assert RESULTS.model is Diagnosis

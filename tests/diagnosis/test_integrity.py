@@ -16,7 +16,7 @@ from diagnosis.screening import diagnosis_fail, diagnosis_lease, diagnosis_run
 from diagnosis.services import diagnosis_create
 from diagnosis.state import Status
 from tests.diagnosis.support import FakePredictor, smear_jpeg
-from webapp.audit.triggers import triggers_drop, triggers_ensure
+from webapp.audit.triggers import triggers_drop, triggers_make
 
 pytestmark = pytest.mark.django_db
 
@@ -37,7 +37,7 @@ def _behind_the_model_s_back(sql: str) -> None:
     triggers_drop()
     with connection.cursor() as cursor:
         cursor.execute(sql)
-    triggers_ensure(apps.get_app_config("audit"))
+    triggers_make(apps.get_app_config("audit"))
     history_protect()
 
 

@@ -158,6 +158,16 @@ def test_a_model_that_goes_away_within_the_batch(
     assert set(waits) == {(None, 1, ATTEMPTS_ALLOWED + 1)}
 
 
+def test_a_rejected_field_does_not_wait_for_a_model_that_is_away(
+    clinician: User, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deferred(clinician, [smear_jpeg(1), document_jpeg(), smear_jpeg(2)])
+    predictor.error = ModelAway("connection reset")
+    monkeypatch.setattr(predictor, "is_ready", lambda: True)
+    screening.diagnoses_run_due()
+    assert statuses() == ["received", "refused", "received"]
+
+
 def test_a_deferred_field_is_due_at_once_and_one_of_a_request_is_not(
     clinician: User, predictor: FakePredictor
 ) -> None:

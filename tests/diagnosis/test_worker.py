@@ -1,5 +1,6 @@
 """Workers as processes, on both queues: of each field exactly one result, and the right one."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import DatabaseError, connection
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -150,6 +152,28 @@ def test_a_worker_that_is_asked_to_end_finishes_its_batch(site: Site) -> None:
     wait_until(lambda: Diagnosis.objects.filter(lease_until__isnull=False).exists())
     worker.terminate()
     assert worker.wait(timeout=WITHIN_S) in (0, -signal.SIGTERM)
+
+
+def test_a_worker_outlives_its_connections_to_the_database(site: Site, published_dir: Path) -> None:
+    """The server ends them, as after a night without work or a restart."""
+    if connection.vendor != "mysql":
+        pytest.skip("SQLite has no server")
+    site.start_worker("--sweep-interval=0.5")
+    site.send(3)
+    wait_until(finished(3))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id FROM information_schema.processlist "
+            "WHERE db = DATABASE() AND id <> CONNECTION_ID()"
+        )
+        others = [row[0] for row in cursor.fetchall()]
+        assert others
+        for number in others:
+            with contextlib.suppress(DatabaseError):  # it may have ended by itself
+                cursor.execute(f"KILL {int(number)}")
+    site.send(3, first=3)
+    wait_until(finished(6))
+    assert_each_has_its_one_result(6, published_dir)
 
 
 def test_without_its_queue_the_sweep_does_the_work(

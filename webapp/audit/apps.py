@@ -19,6 +19,6 @@ class AuditConfig(AppConfig):
 
 
 def _history_protect(sender: AppConfig, using: str, **kwargs: Any) -> None:
-    from webapp.audit.triggers import triggers_ensure
+    from webapp.audit.triggers import triggers_make
 
-    triggers_ensure(sender, using)
+    triggers_make(sender, using)

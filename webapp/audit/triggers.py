@@ -7,16 +7,14 @@ programs and injected statements, and a missing one shows in ``triggers_missing`
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from django.apps import AppConfig
-from django.db import connections, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from webapp.audit.append_only import AppendOnly
 
 PREFIX = "history_"
-DEFAULT = "default"
 
 
 @dataclass(frozen=True)
@@ -35,10 +33,11 @@ class Frozen:
     columns: tuple[str, ...]
 
 
-def triggers_ensure(
-    app: AppConfig, using: str = DEFAULT, frozen: Iterable[Frozen] = (), **kwargs: Any
+def triggers_make(
+    app: AppConfig, using: str = DEFAULT_DB_ALIAS, frozen: Iterable[Frozen] = ()
 ) -> None:
-    """Make the missing triggers of an app's models; for ``post_migrate``.
+    """Make the triggers of an app's models, in place of any of the same names: what an earlier
+    version of the code made may protect fewer columns.
 
     Args:
         frozen: what more than the app's append-only models is protected.
@@ -46,14 +45,14 @@ def triggers_ensure(
     connection = connections[using]
     with connection.cursor() as cursor:
         tables = set(connection.introspection.table_names(cursor))
-        there = set(_existing(connection))
         for table, name, statement in _wanted(connection, app, frozen):
-            if table in tables and name not in there:
+            if table in tables:
+                cursor.execute(f"DROP TRIGGER IF EXISTS {connection.ops.quote_name(name)}")
                 cursor.execute(statement)
 
 
 def triggers_missing(
-    app: AppConfig, using: str = DEFAULT, frozen: Iterable[Frozen] = ()
+    app: AppConfig, using: str = DEFAULT_DB_ALIAS, frozen: Iterable[Frozen] = ()
 ) -> list[str]:
     """Names of an app's triggers that are not there."""
     connection = connections[using]
@@ -61,7 +60,7 @@ def triggers_missing(
     return [name for _, name, _ in _wanted(connection, app, frozen) if name not in there]
 
 
-def triggers_drop(using: str = DEFAULT) -> None:
+def triggers_drop(using: str = DEFAULT_DB_ALIAS) -> None:
     """Take all of them away, e.g. for a migration that has to mend old rows."""
     connection = connections[using]
     with connection.cursor() as cursor:

@@ -73,10 +73,17 @@ def _work_on_redis(batch: bool) -> None:
     from redis.exceptions import RedisError
     from rq.worker import SimpleWorker
 
+    class Worker(SimpleWorker):
+        """Looks at its database connection before each job, as Django does for each request."""
+
+        def perform_job(self, *args: Any, **kwargs: Any) -> bool:
+            close_old_connections()
+            return bool(super().perform_job(*args, **kwargs))
+
     queue = django_rq.get_queue("default", job_class=Job)
     while True:
         try:
-            worker = SimpleWorker([queue], connection=queue.connection, job_class=Job)
+            worker = Worker([queue], connection=queue.connection, job_class=Job)
             worker.work(burst=batch, logging_level="WARNING")
             return
         except RedisError as error:  # the sweep goes on without it

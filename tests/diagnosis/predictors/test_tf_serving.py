@@ -2,10 +2,9 @@
 
 import base64
 import json
-import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
@@ -16,40 +15,13 @@ from numpy.typing import NDArray
 
 from diagnosis.errors import ModelAway, PredictorError
 from diagnosis.imaging.contract import ModelContract
-from diagnosis.predictors import tf_serving, wire
-from diagnosis.predictors.addresses import Address
+from diagnosis.predictors import wire
 from diagnosis.predictors.circuit import Circuit
 from diagnosis.predictors.tf_serving import BATCH, TFServingPredictor
 from tests.on_mariadb import free_port
 from tests.tfserving.impatient import IMPATIENT
-from tests.tfserving.model_server import Asked, ModelServer, Reply, Script, error_reply, json_reply
-
-MEAN = 1 / 4
-
-
-def numbered(count: int) -> NDArray[np.uint8]:
-    """Images that can be told apart: all pixels of one are its number."""
-    return np.stack([np.full((224, 224, 3), number, np.uint8) for number in range(count)])
-
-
-def answer(asked: Asked) -> Reply:
-    """Each image's ``ood_score`` is its first byte."""
-    rows = json.loads(asked.body)["instances"]
-    first = [base64.b64decode(row["image_bytes"]["b64"])[0] for row in rows]
-    return json_reply(
-        {"predictions": [{"probabilities": [MEAN] * 4, "ood_score": n} for n in first]}
-    )
-
-
-def in_turn(*replies: Reply | Script) -> Script:
-    """One after the other; the last for ever."""
-    left = list(replies)
-
-    def script(asked: Asked) -> Reply:
-        reply = left.pop(0) if len(left) > 1 else left[0]
-        return reply if isinstance(reply, Reply) else reply(asked)
-
-    return script
+from tests.tfserving.misbehaviour import MEAN, NONSENSE, PASSING, answer, in_turn, numbered, scores
+from tests.tfserving.model_server import ModelServer, Reply, error_reply, json_reply
 
 
 @pytest.fixture
@@ -61,10 +33,6 @@ def server() -> Iterator[ModelServer]:
 @pytest.fixture
 def predictor(server: ModelServer, contract: ModelContract) -> TFServingPredictor:
     return TFServingPredictor([server.url], contract, IMPATIENT)
-
-
-def scores(predictor: TFServingPredictor, count: int = 1) -> list[float]:
-    return [prediction.ood_score for prediction in predictor.predict(numbered(count))]
 
 
 def test_what_is_sent(server: ModelServer, predictor: TFServingPredictor) -> None:
@@ -145,23 +113,6 @@ def test_a_kept_connection_that_the_server_closed_is_no_failure(
     assert server.connections == 2
 
 
-PASSING = {
-    "empty reply": Reply(hang_up=True),
-    "cut off": json_reply({"predictions": []}, cut_after=5),
-    "queue full": error_reply(503, "The batch scheduling queue is full"),
-    "timed out": error_reply(504, "Timed out waiting for notification"),
-    "unknown version": error_reply(404, "Servable not found for request: Specific(all_smear, 7)"),
-    "half-copied model": error_reply(400, "Could not find variable conv/kernel"),
-    "a proxy's page": Reply(502, b"<html>Bad Gateway</html>", {"Content-Type": "text/html"}),
-    "a captive portal": Reply(200, b"<html>Please sign in</html>", {"Content-Type": "text/html"}),
-    "moved": Reply(302, b"", {"Location": "http://127.0.0.1:9/"}),
-    "no answer": Reply(delay=1.5),
-    "garbage": Reply(200, b"\xff\xfe{{{"),
-    "JSON cut off at a proxy": Reply(200, b'{"predictions": [{"probabilities": [0.2'),
-    "nested": Reply(200, b"[" * 50_000),
-}
-
-
 @pytest.mark.parametrize("name", PASSING)
 def test_what_passes_is_tried_again(
     name: str, server: ModelServer, predictor: TFServingPredictor
@@ -186,30 +137,6 @@ def test_what_does_not_pass_is_given_up_in_time(
     assert not caught.value.permanent
     assert isinstance(caught.value, ModelAway) is (name in AWAY)
     assert 2 <= len(server.asked) <= IMPATIENT.attempts
-
-
-NONSENSE = {
-    "NaN": Reply(200, b'{"predictions": [{"probabilities": [NaN, 0, 0, 1], "ood_score": 1}]}'),
-    "infinite score": Reply(
-        200, b'{"predictions": [{"probabilities": [0, 0, 0, 1], "ood_score": Infinity}]}'
-    ),
-    "five classes": json_reply({"predictions": [{"probabilities": [0.2] * 5, "ood_score": 1}]}),
-    "no sum of 1": json_reply({"predictions": [{"probabilities": [0.2] * 4, "ood_score": 1}]}),
-    "negative": json_reply({"predictions": [{"probabilities": [-1, 1, 1, 0], "ood_score": 1}]}),
-    "two answers": json_reply(
-        {"predictions": [{"probabilities": [1, 0, 0, 0], "ood_score": 1}] * 2}
-    ),
-    "no answers": json_reply({"predictions": []}),
-    "no score": json_reply({"predictions": [{"probabilities": [1, 0, 0, 0]}]}),
-    "a list as score": json_reply(
-        {"predictions": [{"probabilities": [1, 0, 0, 0], "ood_score": [1]}]}
-    ),
-    "one output": json_reply({"predictions": [[1, 0, 0, 0]]}),
-    "columns": json_reply({"outputs": {"probabilities": [[1, 0, 0, 0]], "ood_score": [1]}}),
-    "text": json_reply({"predictions": [{"probabilities": "abcd", "ood_score": 1}]}),
-    "a list": json_reply([1]),
-    "null": json_reply(None),
-}
 
 
 @pytest.mark.parametrize("name", NONSENSE)
@@ -269,193 +196,6 @@ def test_a_server_that_comes_back_within_the_call(contract: ModelContract) -> No
         start.start()
         assert scores(predictor) == [0]
         start.join()
-
-
-# --- Several servers, circuits ------------------------------------------------------------
-
-
-@pytest.fixture
-def servers() -> Iterator[list[ModelServer]]:
-    with ExitStack() as stack:
-        yield [stack.enter_context(ModelServer(answer)) for _ in range(3)]
-
-
-def several(servers: list[ModelServer], contract: ModelContract, **how: Any) -> TFServingPredictor:
-    return TFServingPredictor([server.url for server in servers], contract, IMPATIENT, **how)
-
-
-def test_servers_share_the_load(servers: list[ModelServer], contract: ModelContract) -> None:
-    predictor = several(servers, contract)
-    for _ in range(60):
-        scores(predictor)
-    counts = [len(server.asked) for server in servers]
-    assert sum(counts) == 60
-    assert min(counts) >= 5, counts  # of 20; a fair choice falls below once in 300,000
-
-
-def test_a_busy_server_is_passed_over(servers: list[ModelServer], contract: ModelContract) -> None:
-    slow, quick, _ = servers
-    release = threading.Event()
-
-    def hold(asked: Asked) -> Reply:
-        release.wait(10)
-        return answer(asked)
-
-    slow.script = hold
-    predictor = TFServingPredictor(
-        [slow.url, quick.url], contract, replace(IMPATIENT, read=20.0, deadline=20.0)
-    )
-
-    def occupy() -> None:
-        while not slow.asked:
-            scores(predictor)
-
-    occupier = threading.Thread(target=occupy)
-    occupier.start()
-    while not slow.asked:
-        time.sleep(0.01)
-    before = len(quick.asked)
-    for _ in range(10):
-        scores(predictor)
-    release.set()
-    occupier.join()
-    assert (len(slow.asked), len(quick.asked) - before) == (1, 10)
-
-
-@pytest.mark.parametrize("name", [*PASSING, *NONSENSE])
-def test_a_failing_server_is_passed_over_without_a_pause(
-    name: str, servers: list[ModelServer], contract: ModelContract, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    failing, *_ = servers
-    failing.script = in_turn((PASSING | NONSENSE)[name])
-    monkeypatch.setattr(tf_serving.random, "uniform", lambda *_: pytest.fail("it paused"))
-    predictor = several(servers, contract)
-    for _ in range(12 if name != "no answer" else 4):
-        assert scores(predictor) == [0]
-
-
-def test_a_server_that_keeps_failing_is_left_alone_and_tried_again(
-    servers: list[ModelServer], contract: ModelContract
-) -> None:
-    failing, *_ = servers
-    failing.script = in_turn(error_reply(503, "full"))
-    predictor = several(servers, contract, new_circuit=lambda: Circuit(3, rest_s=0.3))
-    for _ in range(60):
-        assert scores(predictor) == [0]
-    assert len(failing.asked) <= 5
-    assert sorted(predictor.circuit_states().values()) == ["closed", "closed", "open"]
-    assert predictor.circuit_states()[failing.url] == "open"
-    failing.script = answer
-    time.sleep(0.3)
-    before = len(failing.asked)
-    for _ in range(60):
-        scores(predictor)
-    assert len(failing.asked) > before + 5
-    assert set(predictor.circuit_states().values()) == {"closed"}
-
-
-def test_with_every_circuit_open_nothing_is_sent(
-    server: ModelServer, contract: ModelContract
-) -> None:
-    server.script = in_turn(error_reply(503, "full"))
-    predictor = several([server], contract, new_circuit=lambda: Circuit(3, rest_s=60))
-    with pytest.raises(ModelAway):
-        scores(predictor)
-    assert not predictor.is_ready()
-    asked = len(server.asked)
-    began = time.monotonic()
-    with pytest.raises(ModelAway, match="left alone"):
-        scores(predictor)
-    assert time.monotonic() - began < 0.1
-    assert len(server.asked) == asked
-
-
-def test_threads_do_not_wait_for_one_another(
-    server: ModelServer, predictor: TFServingPredictor
-) -> None:
-    together = threading.Barrier(8, timeout=5)
-
-    def meet(asked: Asked) -> Reply:
-        together.wait()  # broken, if one request had to end before the next is sent
-        return answer(asked)
-
-    server.script = meet
-    found: list[list[float]] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(scores(predictor, 2))) for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert found == [[0, 1]] * 8
-
-
-# --- Names --------------------------------------------------------------------------------
-
-
-class Names:
-    """What names resolve to, as a test says."""
-
-    def __init__(self) -> None:
-        self.urls: list[str] = []
-
-    def resolve(self, url: str) -> list[Address]:
-        if not self.urls:
-            raise socket.gaierror(-2, "Name or service not known")
-        return [Address(found, "tfserving:8501") for found in self.urls]
-
-
-@pytest.fixture
-def names(monkeypatch: pytest.MonkeyPatch) -> Names:
-    names = Names()
-    monkeypatch.setattr(tf_serving, "resolve", names.resolve)
-    return names
-
-
-@pytest.fixture
-def scaled(contract: ModelContract) -> Callable[[], TFServingPredictor]:
-    url = "http://tfserving:8501/v1/models/all_smear"
-    return lambda: TFServingPredictor([url], contract, replace(IMPATIENT, resolve=0.0))
-
-
-def test_servers_that_are_added_and_taken_away_are_noticed(
-    names: Names, servers: list[ModelServer], scaled: Callable[[], TFServingPredictor]
-) -> None:
-    first, second, third = servers
-    names.urls = [first.url, second.url]
-    predictor = scaled()
-    for _ in range(30):
-        scores(predictor)
-    assert first.asked
-    assert second.asked
-    assert first.asked[0].headers["Host"] == "tfserving:8501"
-    names.urls = [second.url, third.url]
-    counts = len(first.asked), len(second.asked)
-    for _ in range(30):
-        scores(predictor)
-    assert len(first.asked) == counts[0]
-    assert third.asked
-    assert len(second.asked) > counts[1], "what it did before the other came does not count"
-    assert predictor.circuit_states().keys() == {second.url, third.url}
-
-
-def test_a_name_that_is_lost_for_a_while_keeps_its_servers(
-    names: Names, server: ModelServer, scaled: Callable[[], TFServingPredictor]
-) -> None:
-    names.urls = [server.url]
-    predictor = scaled()
-    scores(predictor)
-    names.urls = []
-    assert scores(predictor) == [0]
-
-
-def test_a_name_nobody_knows(names: Names, scaled: Callable[[], TFServingPredictor]) -> None:
-    predictor = scaled()
-    with pytest.raises(ModelAway, match=r"tfserving.*not known"):
-        scores(predictor)
-    assert not predictor.is_ready()
-    assert not predictor.is_available()
 
 
 # --- State --------------------------------------------------------------------------------

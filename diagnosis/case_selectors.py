@@ -133,7 +133,7 @@ def _read_key(text: str) -> tuple[int, int, int, datetime, int] | None:
         numbers = [int(part) for part in (closed, calm, priority, pk)]
     except ValueError:
         return None
-    if moment is None or moment.tzinfo is None or max(numbers) >= 2**63:
+    if moment is None:
         return None
     return numbers[0], numbers[1], numbers[2], moment, numbers[3]
 

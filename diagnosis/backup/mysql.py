@@ -20,7 +20,6 @@ WAIT_S = 5.0
 DUMP_OPTIONS = (
     "--single-transaction",  # one snapshot, and writers are not held up
     "--skip-lock-tables",
-    "--quick",
     "--hex-blob",
     "--skip-triggers",  # `migrate` makes them; in a dump they name the user who made them
     "--no-tablespaces",  # would need the PROCESS privilege

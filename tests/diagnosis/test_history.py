@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import QuerySet
 
 from diagnosis.cases import review_create
@@ -90,6 +90,18 @@ def test_the_orm_refuses(
     with pytest.raises(AppendOnlyError):
         attempt(model.objects.all())
     assert model.objects.count() == count
+
+
+def test_a_new_row_takes_no_old_one_s_place(review: Review) -> None:
+    again = Review(
+        pk=review.pk,
+        diagnosis=review.diagnosis,
+        reviewer=review.reviewer,
+        verdict=Verdict.AGREE,
+        label="Benign",
+    )
+    with pytest.raises(IntegrityError, match=r"UNIQUE|Duplicate"), transaction.atomic():
+        again.save()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -140,13 +140,20 @@ def test_pages_go_on_where_the_one_before_ended(
 
 
 @pytest.mark.parametrize(
-    "after", ["x", "0_0_3", "0_0_3_yesterday_1", "0_0_3_2026-01-01_1", "0_0_3_a_b", "9" * 400]
+    "after", ["x", "0_0_3", "0_0_3_yesterday_1", "0_0_3_2026-13-01T00:00:00_1", "0_0_3_a_b"]
 )
 def test_a_page_that_is_none_is_the_first(
     client_signed_in: Client, clinician: User, after: str
 ) -> None:
     case = make_case(clinician, suspicious=1)
     assert rows(client_signed_in, after=after) == [case.pk]
+
+
+@pytest.mark.parametrize("pk", ["9" * 30, "-" + "9" * 30, "9" * 5000])
+def test_a_key_out_of_reach_is_no_error(client_signed_in: Client, clinician: User, pk: str) -> None:
+    make_case(clinician, suspicious=1)
+    rows(client_signed_in, after=f"0_0_3_2026-01-01T00:00:00+00:00_{pk}")
+    rows(client_signed_in, after=f"{pk}_0_3_2026-01-01T00:00:00+00:00_1")
 
 
 def test_queries_do_not_grow_with_the_rows(

@@ -11,11 +11,6 @@ async function refreshLive() {
   const fresh = page.querySelector("[data-live]");
   if (!fresh) return;
   live.replaceWith(fresh);
-  // Pictures that are shown already stay: to load one again would be to read a record again.
-  for (const picture of fresh.querySelectorAll("img")) {
-    const shown = live.querySelector(`img[src="${CSS.escape(picture.getAttribute("src"))}"]`);
-    if (shown) picture.replaceWith(shown);
-  }
   document.title = page.title;
 }
 

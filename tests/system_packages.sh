@@ -16,6 +16,7 @@ needs docker-compose docker-compose
 needs openssl openssl
 needs pkg-config pkg-config
 needs cc gcc
+needs msgfmt gettext
 header=$("${PYTHON:-python3}" -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h
 [ -e "$header" ] || missing+=(python3-dev)
 

@@ -104,8 +104,8 @@ def review_create(
             here: whether ``label`` is what the software says.
 
     Raises:
-        CaseError: the field belongs to no specimen, has no result that could be judged, or label
-            or reason are missing.
+        CaseError: the field belongs to no specimen, has no result that could be judged, label or
+            reason are missing, or the case is signed.
     """
     if diagnosis.specimen_id is None:
         raise CaseError("unassigned", "Assign the field to a specimen before reviewing it.")
@@ -137,8 +137,19 @@ def review_create(
             detail={"review_id": review.pk, "verdict": verdict.value, "blinded": blinded},
         )
         case = case_refresh(diagnosis.specimen_id)
-        _take_up(actor, case)
+        require_open(case)
+        case_take_up(actor=actor, case=case)
     return review
+
+
+def require_open(case: Case) -> None:
+    """Refuse to go on with a signed case; call it while the case's row is locked.
+
+    Raises:
+        CaseError: the case is signed, and no amendment is open.
+    """
+    if case.closed:
+        raise CaseError("signed", "The case is signed: open an amendment first.")
 
 
 def agree_with_all(*, actor: AbstractBaseUser, case: Case) -> int:
@@ -177,8 +188,8 @@ def _label(diagnosis: Diagnosis, verdict: Verdict, label: str) -> str:
     return label
 
 
-def _take_up(actor: AbstractBaseUser, case: Case) -> None:
-    """A new case is in review from its first review on."""
+def case_take_up(*, actor: AbstractBaseUser, case: Case) -> None:
+    """A new case is in review from its first review or signature on."""
     if case.status != CaseStatus.NEW:
         return
     if Case.objects.filter(pk=case.pk).move(CaseStatus.NEW, CaseStatus.IN_REVIEW):

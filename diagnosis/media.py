@@ -1,4 +1,4 @@
-"""Image files of diagnoses: named by content, written whole or not at all."""
+"""Image files of diagnoses and reports of cases: named by content, written whole or not at all."""
 
 import hashlib
 import os
@@ -12,10 +12,11 @@ from django.conf import settings
 from diagnosis.imaging.decode import StoredImage
 
 _REMOVING = ".removing-"
+_FIELDS, _REPORTS = "fields", "reports"
 
 
 def media_path(name: str) -> Path:
-    """Where the file ``name`` (as kept in ``Diagnosis.image_name``) lies."""
+    """Where the file ``name`` (``Diagnosis.image_name``, ``Report.pdf_name``) lies."""
     return Path(settings.MEDIA_ROOT) / name
 
 
@@ -27,14 +28,24 @@ def media_is_writable() -> bool:
 
 
 def media_write(image: StoredImage) -> tuple[str, str]:
-    """Keep an image; gives its name and sha256.
+    """Keep an image; gives its name and sha256. See ``_keep``."""
+    return _keep(_FIELDS, image.data, image.extension)
+
+
+def report_write(pdf: bytes) -> tuple[str, str]:
+    """Keep the PDF of a signed case; gives its name and sha256. See ``_keep``."""
+    return _keep(_REPORTS, pdf, "pdf")
+
+
+def _keep(folder: str, data: bytes, extension: str) -> tuple[str, str]:
+    """Name and sha256 of ``data``, now on disk.
 
     The file appears under its final name complete and on disk, or not at all. A file that is
     already there is kept and its age reset, which protects it from ``clean_media`` until the
     row that refers to it is committed.
     """
-    digest = hashlib.sha256(image.data).hexdigest()
-    name = f"fields/{digest[:2]}/{digest}.{image.extension}"
+    digest = hashlib.sha256(data).hexdigest()
+    name = f"{folder}/{digest[:2]}/{digest}.{extension}"
     path = media_path(name)
     try:
         os.utime(path)
@@ -47,7 +58,7 @@ def media_write(image: StoredImage) -> tuple[str, str]:
     handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
     try:
         with os.fdopen(handle, "wb") as file:
-            file.write(image.data)
+            file.write(data)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)
@@ -71,8 +82,8 @@ def media_remove(name: str, *, is_referred_to: Callable[[str], bool]) -> bool:
     """Remove the file ``name`` unless a row refers to it; says whether it went.
 
     The file steps aside before the rows are asked. A row that is committed before the question
-    brings the file back; one that is committed later finds it missing, because
-    ``diagnosis_create`` looks once more after its commit, and writes it again.
+    brings the file back; one that is committed later finds it missing, because whoever
+    committed looks once more afterwards, and writes it again.
     """
     path = media_path(name)
     original = path.name.removeprefix(_REMOVING)  # a removal that was cut is taken up again
@@ -89,11 +100,13 @@ def media_remove(name: str, *, is_referred_to: Callable[[str], bool]) -> bool:
 
 
 def media_files(*, older_than_s: float) -> Iterator[tuple[str, Path]]:
-    """Name and path of every file below ``fields/`` last touched over ``older_than_s`` ago,
+    """Name and path of every image and report last touched over ``older_than_s`` ago,
     unfinished writes included."""
     root = Path(settings.MEDIA_ROOT)
     limit = time.time() - older_than_s
-    for path in sorted((root / "fields").rglob("*")):
+    for path in sorted(
+        path for folder in (_FIELDS, _REPORTS) for path in (root / folder).rglob("*")
+    ):
         if path.is_file() and path.stat().st_mtime < limit:
             yield path.relative_to(root).as_posix(), path
 

@@ -58,6 +58,21 @@ class CaseHeadline(StrEnum):
     NOT_SUSPICIOUS = "not_suspicious"
 
 
+# What a person may conclude of a case: as the software, but a reader is not waiting for anything.
+CONCLUSIONS = (
+    CaseHeadline.SUSPICIOUS,
+    CaseHeadline.INDETERMINATE,
+    CaseHeadline.NOT_SUSPICIOUS,
+)
+
+
+class Meaning(StrEnum):
+    """What a signature means, as it is printed beside it."""
+
+    REVIEW = "review"
+    APPROVAL = "approval"
+
+
 class Verdict(StrEnum):
     """What a person says of a field that the software screened."""
 

@@ -62,7 +62,7 @@ class SpecimenAdmin(_ServiceAdmin):
     """Specimens."""
 
     list_display = ("accession_number", "patient", "site", "stain", "collected_at", "received_at")
-    list_filter = ("site", "stain")
+    list_filter = ("site", "stain", "objective")
     list_select_related = ("patient",)
     search_fields = ("accession_number", "patient__name", "patient__medical_record_number")
     autocomplete_fields = ("patient",)

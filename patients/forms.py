@@ -61,7 +61,14 @@ class SpecimenForm(forms.ModelForm[Specimen]):
 
     class Meta:
         model = Specimen
-        fields = ["accession_number", "site", "stain", "collected_at", "received_at"]
+        fields = [
+            "accession_number",
+            "site",
+            "stain",
+            "objective",
+            "collected_at",
+            "received_at",
+        ]
         widgets = {"collected_at": DateTimeInput(), "received_at": DateTimeInput()}
         error_messages = {
             "accession_number": {"required": "Enter the accession number."},

@@ -47,6 +47,18 @@ class Site(models.TextChoices):
     UNKNOWN = "unknown", "Not stated"
 
 
+class Objective(models.TextChoices):
+    """Magnification of the objective that the fields were photographed through."""
+
+    X100 = "100x", "100×, oil immersion"
+    X63 = "63x", "63×"
+    X60 = "60x", "60×"
+    X50 = "50x", "50×, oil immersion"
+    X40 = "40x", "40×"
+    OTHER = "other", "Other"
+    UNKNOWN = "unknown", "Not stated"
+
+
 def validate_past_date(value: date) -> None:
     """Refuse a date after today."""
     if value > timezone.localdate():
@@ -135,6 +147,7 @@ class Specimen(models.Model):
     received_at = models.DateTimeField(null=True, blank=True, validators=[validate_past_time])
     stain = models.CharField(max_length=20, choices=Stain, default=Stain.UNKNOWN)
     site = models.CharField(max_length=20, choices=Site, default=Site.UNKNOWN)
+    objective = models.CharField(max_length=8, choices=Objective, default=Objective.UNKNOWN)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -156,6 +169,9 @@ class Specimen(models.Model):
             models.CheckConstraint(
                 condition=Q(site__in=Site.values),
                 name="specimen_site",
+            ),
+            models.CheckConstraint(
+                condition=Q(objective__in=Objective.values), name="specimen_objective"
             ),
         ]
 

@@ -11,16 +11,21 @@ from diagnosis.models.diagnosis import (
 )
 from diagnosis.models.review import Review
 from diagnosis.models.shadow import ShadowAnswer
+from diagnosis.models.signoff import Amendment, Conclusion, Report, Signature
 
 __all__ = [
     "ATTEMPTS_ALLOWED",
     "FIELD_KINDS",
     "RESULT_FIELDS",
+    "Amendment",
     "Case",
+    "Conclusion",
     "Diagnosis",
     "DiagnosisQuerySet",
     "Priority",
     "ReadOnlyResultError",
+    "Report",
     "Review",
     "ShadowAnswer",
+    "Signature",
 ]

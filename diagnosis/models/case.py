@@ -40,6 +40,11 @@ class CaseQuerySet(models.QuerySet["Case"]):
         rows = self.filter(status=current)
         return models.QuerySet.update(rows, status=to, closed=int(to in _CLOSED)) > 0
 
+    def reopen(self) -> bool:
+        """Put a signed case back on the list for an amendment; its status stays until the next
+        signature. Says whether any was closed."""
+        return models.QuerySet.update(self.filter(closed=1), closed=0) > 0
+
     def update(self, **kwargs: Any) -> int:
         """As Django's, for what is no status.
 
@@ -81,8 +86,8 @@ class Case(models.Model):
         max_length=16, choices=_choices(CaseHeadline), default=CaseHeadline.INDETERMINATE.value
     )
     rule = models.CharField(max_length=24, choices=_choices(Rule), default=Rule.TOO_FEW_FIELDS)
-    # The list sorts by these two. closed: signed, 1 or 0. calm: 0 if somebody has to look at it
-    # (suspicious, indeterminate), else 1.
+    # The list sorts by these two. closed: signed and not being amended, 1 or 0. calm: 0 if somebody
+    # has to look at it (suspicious, indeterminate), else 1.
     closed = models.PositiveSmallIntegerField(default=0)
     calm = models.PositiveSmallIntegerField(default=0)
     suspicious = models.PositiveIntegerField(default=0)
@@ -121,6 +126,11 @@ class Case(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: records are kept."""
         raise ReadOnlyResultError("Cases are never deleted.")
+
+    @property
+    def is_being_amended(self) -> bool:
+        """Whether it was signed and has been opened again."""
+        return self.status in _CLOSED and not self.closed
 
     @property
     def counts(self) -> FieldCounts:

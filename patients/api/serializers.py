@@ -64,6 +64,7 @@ class SpecimenSerializer(serializers.ModelSerializer[Specimen]):
             "received_at",
             "stain",
             "site",
+            "objective",
             "created_at",
         ]
 

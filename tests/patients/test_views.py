@@ -171,6 +171,7 @@ def test_register_specimen_of_the_patient_in_the_address(patient: Patient, brows
         "accession_number": "h25.9",
         "site": "bone-marrow-aspirate",
         "stain": "wright",
+        "objective": "100x",
         "collected_at": "2026-02-03T09:30",
         "patient": other.pk,
     }
@@ -191,13 +192,14 @@ def test_edit_specimen_keeps_seconds_that_nobody_touched(
         "accession_number": "H24-1",
         "site": "other",
         "stain": "leishman",
+        "objective": "100x",
         "collected_at": "2026-02-03T09:30:15",
         "medical_record_number": "MRN-1",
     }
     browser.post("/specimens/H24-1/edit", form)
     specimen.refresh_from_db()
     assert (specimen.site, specimen.collected_at.microsecond) == ("other", 250000)
-    assert AuditEvent.objects.first().detail == {"fields": ["site"]}
+    assert AuditEvent.objects.first().detail == {"fields": ["objective", "site"]}
 
 
 def test_move_specimen_to_another_patient(specimen: Specimen, browser: Client) -> None:
@@ -206,6 +208,7 @@ def test_move_specimen_to_another_patient(specimen: Specimen, browser: Client) -
         "accession_number": "H24-1",
         "site": "peripheral-blood",
         "stain": "leishman",
+        "objective": "100x",
         "medical_record_number": "x-9",
     }
     response = browser.post("/specimens/H24-1/edit", form)

@@ -1,8 +1,9 @@
 """Triggers that make the database itself refuse to rewrite history.
 
-They are made after every migration, because SQLite loses a table's triggers when a migration has
-to build the table anew. Whoever may drop triggers can still do so: they stop accidents, other
-programs and injected statements, and a missing one shows in ``triggers_missing``.
+They are made after every migration: SQLite loses a table's triggers when a migration has to
+build the table anew, and newer code may protect more. Whoever may drop triggers can still do so:
+they stop accidents, other programs and injected statements, and a missing one shows in
+``triggers_missing``.
 """
 
 from collections.abc import Iterable, Iterator
@@ -33,31 +34,52 @@ class Frozen:
     columns: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Guard:
+    """A change of a table's row that is refused when a condition holds.
+
+    Attributes:
+        model: whose rows.
+        event: ``insert``, ``update`` or ``delete``.
+        name: tells it from other triggers of the table.
+        condition: SQL on ``NEW`` and ``OLD`` that SQLite and MariaDB both understand; empty for
+            always.
+    """
+
+    model: type[models.Model]
+    event: str
+    name: str
+    condition: str = ""
+
+
+Rule = Frozen | Guard
+
+
 def triggers_make(
-    app: AppConfig, using: str = DEFAULT_DB_ALIAS, frozen: Iterable[Frozen] = ()
+    app: AppConfig, using: str = DEFAULT_DB_ALIAS, rules: Iterable[Rule] = ()
 ) -> None:
     """Make the triggers of an app's models, in place of any of the same names: what an earlier
     version of the code made may protect fewer columns.
 
     Args:
-        frozen: what more than the app's append-only models is protected.
+        rules: what more than the app's append-only models is protected.
     """
     connection = connections[using]
     with connection.cursor() as cursor:
         tables = set(connection.introspection.table_names(cursor))
-        for table, name, statement in _wanted(connection, app, frozen):
+        for table, name, statement in _wanted(connection, app, rules):
             if table in tables:
                 cursor.execute(f"DROP TRIGGER IF EXISTS {connection.ops.quote_name(name)}")
                 cursor.execute(statement)
 
 
 def triggers_missing(
-    app: AppConfig, using: str = DEFAULT_DB_ALIAS, frozen: Iterable[Frozen] = ()
+    app: AppConfig, using: str = DEFAULT_DB_ALIAS, rules: Iterable[Rule] = ()
 ) -> list[str]:
     """Names of an app's triggers that are not there."""
     connection = connections[using]
     there = set(_existing(connection))
-    return [name for _, name, _ in _wanted(connection, app, frozen) if name not in there]
+    return [name for _, name, _ in _wanted(connection, app, rules) if name not in there]
 
 
 def triggers_drop(using: str = DEFAULT_DB_ALIAS) -> None:
@@ -82,7 +104,7 @@ def _existing(connection: BaseDatabaseWrapper) -> list[str]:
 
 
 def _wanted(
-    connection: BaseDatabaseWrapper, app: AppConfig, frozen: Iterable[Frozen]
+    connection: BaseDatabaseWrapper, app: AppConfig, rules: Iterable[Rule]
 ) -> Iterator[tuple[str, str, str]]:
     """Table, name and statement of each trigger."""
     for model in app.get_models():
@@ -90,20 +112,23 @@ def _wanted(
             table = model._meta.db_table
             for event in ("update", "delete"):
                 yield table, *_trigger(connection, table, event)
-    for rule in frozen:
+    for rule in rules:
         table = rule.model._meta.db_table
+        if isinstance(rule, Guard):
+            yield table, *_trigger(connection, table, rule.event, rule.condition, rule.name)
+            continue
         yield table, *_trigger(connection, table, "update", _rewrites(connection, rule))
         yield table, *_trigger(connection, table, "delete")
 
 
 def _trigger(
-    connection: BaseDatabaseWrapper, table: str, event: str, condition: str = ""
+    connection: BaseDatabaseWrapper, table: str, event: str, condition: str = "", why: str = ""
 ) -> tuple[str, str]:
     """Name and statement of a trigger that refuses ``event`` on ``table``."""
-    name = f"{PREFIX}{table}_{event}"
+    name = f"{PREFIX}{table}_{why or event}"
     quoted = connection.ops.quote_name
     begin = f"CREATE TRIGGER {quoted(name)} BEFORE {event.upper()} ON {quoted(table)} FOR EACH ROW"
-    message = f"{table} is history: no {event}"
+    message = f"{table} is history: no {event}{f' ({why})' if why else ''}"
     if connection.vendor == "sqlite":
         when = f" WHEN {condition}" if condition else ""
         return name, f"{begin}{when} BEGIN SELECT RAISE(ABORT, '{message}'); END"

@@ -1,18 +1,17 @@
-"""``manage.py clean_media``: image files that no diagnosis refers to."""
+"""``manage.py clean_media``: files that no record refers to."""
 
-from pathlib import PurePath
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
 from diagnosis.media import media_files, media_remove
-from diagnosis.models import Diagnosis
+from diagnosis.references import is_referred_to
 
 
 class Command(BaseCommand):
-    """Lists stray image files, and removes them when told to."""
+    """Lists stray files, and removes them when told to."""
 
-    help = "List image files that no diagnosis refers to; --delete removes them."
+    help = "List image files and reports that no record refers to; --delete removes them."
 
     def add_arguments(self, parser: CommandParser) -> None:
         """``--delete`` and ``--older-than``."""
@@ -29,15 +28,10 @@ class Command(BaseCommand):
         """Rows are asked for file by file: an upload may commit at any moment."""
         strays = 0
         for name, _ in media_files(older_than_s=older_than):
-            if _is_referred_to(name):
+            if is_referred_to(name):
                 continue
-            if not delete or media_remove(name, is_referred_to=_is_referred_to):
+            if not delete or media_remove(name, is_referred_to=is_referred_to):
                 strays += 1
                 self.stdout.write(name)
         verb = "removed" if delete else "found"
         self.stdout.write(f"{strays} stray file{'' if strays == 1 else 's'} {verb}")
-
-
-def _is_referred_to(name: str) -> bool:
-    digest = PurePath(name).stem  # by it alone the database finds a row without looking at all
-    return Diagnosis.objects.filter(image_sha256=digest, image_name=name).exists()

@@ -1,0 +1,331 @@
+"""Signing a case, and opening a signed one again.
+
+A signature stands under the sha256 of the case's content (``reports.content``). With the last
+signature that the laboratory asks for, content and PDF become a report, and the case is closed:
+nothing of it changes any more unless somebody opens an amendment, which ends in another report.
+"""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+
+from diagnosis.cases import CaseError, case_refresh, case_take_up, require_open
+from diagnosis.imaging.contract import BENIGN
+from diagnosis.media import report_write
+from diagnosis.models import Amendment, Case, Conclusion, Diagnosis, Report, Signature
+from diagnosis.reports.content import (
+    Document,
+    canonical,
+    case_content,
+    content_sha256,
+    person,
+    reading_sha256,
+)
+from diagnosis.reports.pdf import render
+from diagnosis.state import CONCLUSIONS, CaseHeadline, CaseStatus, Meaning, Status, Verdict
+from webapp.audit.services import audit_record
+
+
+def obstacles(case: Case) -> list[str]:
+    """What has to be done before ``case`` can be signed, one sentence each; empty if nothing."""
+    counts = case.counts
+    found = []
+    if not counts.total:
+        found.append(gettext("There is no field to read yet: upload the first one."))
+    if counts.waiting:
+        found.append(
+            ngettext(
+                "%(count)d field waits for the model.",
+                "%(count)d fields wait for the model.",
+                counts.waiting,
+            )
+            % {"count": counts.waiting}
+        )
+    if unread := counts.usable - case.reviewed:
+        found.append(
+            ngettext(
+                "%(count)d screened field has not been read.",
+                "%(count)d screened fields have not been read.",
+                unread,
+            )
+            % {"count": unread}
+        )
+    if failed := _unresolved(case):
+        found.append(
+            ngettext(
+                "%(count)d field could not be screened: have an administrator try it again, or "
+                "mark it unusable.",
+                "%(count)d fields could not be screened: have an administrator try them again, or "
+                "mark them unusable.",
+                failed,
+            )
+            % {"count": failed}
+        )
+    return found
+
+
+def latest_report(case: Case) -> Report | None:
+    """The report that holds, if the case was ever signed."""
+    return Report.objects.filter(case=case).order_by("-number").first()
+
+
+def latest_conclusion(case: Case) -> Conclusion | None:
+    """The conclusion that holds, if anybody came to one."""
+    return Conclusion.objects.select_related("author").filter(case=case).first()
+
+
+def current_content(case: Case, conclusion: Conclusion | None) -> Document:
+    """What the next report of ``case`` would say now."""
+    last = latest_report(case)
+    amendments = Amendment.objects.select_related("author", "report")
+    return case_content(
+        case,
+        number=last.number + 1 if last else 1,
+        conclusion=conclusion,
+        amendment=amendments.filter(report=last).first() if last else None,
+    )
+
+
+def signatures_under(case: Case, content: Document) -> list[Signature]:
+    """Who has signed exactly ``content``, the first signer first."""
+    signed = Signature.objects.filter(case=case, content_sha256=content_sha256(content))
+    return list(signed.select_related("signer"))
+
+
+@dataclass(frozen=True)
+class _Signing:
+    """Everything of a signature before it is written."""
+
+    conclusion: Conclusion
+    content: Document
+    signature: Signature
+    signatures: list[Signature]
+
+    @property
+    def completes(self) -> bool:
+        """Whether it is the last that is asked for."""
+        return len(self.signatures) >= settings.SIGNATURES_REQUIRED
+
+
+def case_sign(
+    *,
+    actor: AbstractBaseUser,
+    case: Case,
+    headline: str,
+    comment: str = "",
+    reason: str = "",
+    seen: str,
+) -> Report | None:
+    """Sign a case; gives its report, or ``None`` while another signature is missing.
+
+    The PDF is complete on disk before the row that names it is committed, and is made before the
+    case is locked, so that nobody waits for it.
+
+    Args:
+        actor: who signs; has proved just now to be that person.
+        headline: the conclusion, one of ``state.CONCLUSIONS``.
+        reason: needed where the conclusion is not what the software suggests.
+        seen: ``reading_sha256`` of what the signer was shown.
+
+    Raises:
+        CaseError: it cannot be signed, or not so; nothing is written.
+    """
+    case = Case.objects.get(pk=case.pk)
+    _require_signable(case)
+    if reading_sha256(current_content(case, None)) != seen:
+        raise _changed()
+    signing = _prepare(actor, case, headline, comment.strip(), reason.strip())
+    if not signing.completes:
+        _write(actor, case.specimen_id, signing, None)
+        return None
+    pdf = render(signing.content, signing.signatures)
+    name, digest = report_write(pdf)
+    report = Report(
+        case=case,
+        number=signing.content["report"]["number"],
+        content=canonical(signing.content),
+        content_sha256=signing.signature.content_sha256,
+        pdf_name=name,
+        pdf_sha256=digest,
+        created_at=signing.signature.signed_at,
+    )
+    _write(actor, case.specimen_id, signing, report)
+    # `clean_media` may have removed a stray of the same content just before the commit.
+    report_write(pdf)
+    return report
+
+
+def case_amend(*, actor: AbstractBaseUser, case: Case, reason: str) -> Amendment:
+    """Open a signed case again.
+
+    Raises:
+        CaseError: it is not signed, is open already, or there is no reason.
+    """
+    if not reason.strip():
+        raise CaseError(
+            "reason_missing", gettext("Give a reason: it stands in the amended report.")
+        )
+    with transaction.atomic():
+        case = Case.objects.select_for_update().get(pk=case.pk)
+        report = latest_report(case)
+        if report is None or not case.closed:
+            raise CaseError("not_signed", gettext("Only a signed case can be amended."))
+        amendment = Amendment.objects.create(
+            report=report,
+            author=actor,  # type: ignore[misc]
+            reason=reason.strip(),
+        )
+        Case.objects.filter(pk=case.pk).reopen()
+        audit_record(
+            actor=actor,
+            action="case.amendment_opened",
+            target=case,
+            detail={"amendment_id": amendment.pk, "report": report.number},
+        )
+    return amendment
+
+
+def _require_signable(case: Case) -> None:
+    require_open(case)
+    if missing := obstacles(case):
+        raise CaseError("not_ready", " ".join(missing))
+
+
+def _prepare(
+    actor: AbstractBaseUser, case: Case, headline: str, comment: str, reason: str
+) -> _Signing:
+    conclusion = _conclude(actor, case, headline, comment, reason)
+    content = current_content(case, conclusion)
+    _require_sound(content)
+    earlier = signatures_under(case, content)
+    if any(signature.signer_id == actor.pk for signature in earlier):
+        raise CaseError(
+            "signed_already",
+            gettext("You have signed this; what is missing is another person's signature."),
+        )
+    signature = Signature(
+        case=case,
+        signer=actor,  # type: ignore[misc]
+        printed_name=person(actor)["name"],
+        meaning=(Meaning.APPROVAL if earlier else Meaning.REVIEW).value,
+        content_sha256=content_sha256(content),
+        signed_at=timezone.now(),
+    )
+    return _Signing(conclusion, content, signature, [*earlier, signature])
+
+
+def _conclude(
+    actor: AbstractBaseUser, case: Case, headline: str, comment: str, reason: str
+) -> Conclusion:
+    """The conclusion that holds if it says the same, else a new one, not saved yet."""
+    if headline not in CONCLUSIONS:
+        raise CaseError("conclusion_missing", gettext("Choose what you conclude."))
+    if headline != case.headline and not reason:
+        raise CaseError(
+            "reason_missing",
+            gettext(
+                "Your conclusion is not what the software suggests: give a reason. It stands in "
+                "the report."
+            ),
+        )
+    last = latest_conclusion(case)
+    if last and (last.headline, last.comment, last.reason) == (headline, comment, reason):
+        return last
+    return Conclusion(
+        case=case,
+        author=actor,  # type: ignore[misc]
+        headline=headline,
+        comment=comment,
+        reason=reason,
+        created_at=timezone.now(),
+    )
+
+
+def _require_sound(content: Document) -> None:
+    """A conclusion of *not suspicious* agrees with the readings, and they are enough of them."""
+    if content["conclusion"]["headline"] != CaseHeadline.NOT_SUSPICIOUS:
+        return
+    readings = [(field["number"], field["reading"]) for field in content["fields"]]
+    usable = [
+        (number, reading["label"])
+        for number, reading in readings
+        if reading and reading["verdict"] != Verdict.UNUSABLE
+    ]
+    if len(usable) < settings.MIN_USABLE_FIELDS:
+        raise CaseError(
+            "too_few_fields",
+            gettext(
+                "With fewer than %(minimum)d usable fields a case is not called not suspicious, "
+                "and there are %(usable)d: upload more, or conclude otherwise."
+            )
+            % {"minimum": settings.MIN_USABLE_FIELDS, "usable": len(usable)},
+        )
+    if malignant := [str(number) for number, label in usable if label != BENIGN]:
+        raise CaseError(
+            "readings_disagree",
+            gettext(
+                "Fields read as malignant stand against this conclusion: %(fields)s. Change those "
+                "readings, or conclude otherwise."
+            )
+            % {"fields": ", ".join(malignant)},
+        )
+
+
+def _write(
+    actor: AbstractBaseUser, specimen_id: int, signing: _Signing, report: Report | None
+) -> None:
+    """Conclusion, signature and report, all or none, if the case is still what was signed."""
+    with transaction.atomic():
+        case = case_refresh(specimen_id)
+        _require_signable(case)
+        content = current_content(case, signing.conclusion)
+        if content_sha256(content) != signing.signature.content_sha256:
+            raise _changed()
+        if signing.conclusion.pk is None:
+            signing.conclusion.save()
+        case_take_up(actor=actor, case=case)
+        signing.signature.save()
+        detail = {
+            "signature_id": signing.signature.pk,
+            "meaning": signing.signature.meaning,
+            "content_sha256": signing.signature.content_sha256,
+        }
+        audit_record(actor=actor, action="case.signature", target=case, detail=detail)
+        if report is not None:
+            report.save()
+            _close(actor, case, report)
+
+
+def _close(actor: AbstractBaseUser, case: Case, report: Report) -> None:
+    rows = Case.objects.filter(pk=case.pk)
+    current = CaseStatus(rows.values_list("status", flat=True).get())
+    to = CaseStatus.SIGNED if report.number == 1 else CaseStatus.AMENDED
+    if not rows.move(current, to):
+        raise _changed()
+    audit_record(
+        actor=actor,
+        action=f"case.{to.value}",
+        target=case,
+        detail={
+            "from": current.value,
+            "report": report.number,
+            "pdf_sha256": report.pdf_sha256,
+        },
+    )
+
+
+def _unresolved(case: Case) -> int:
+    """Fields that could not be screened and that nobody has marked unusable."""
+    failed = Diagnosis.objects.filter(specimen=case.specimen_id, status=Status.FAILED)
+    return failed.filter(reviews__isnull=True).count()
+
+
+def _changed() -> CaseError:
+    return CaseError(
+        "changed",
+        gettext("Something of this case has changed meanwhile: look at it again, then sign."),
+    )

@@ -41,7 +41,7 @@ _SIGNED = ", ".join(f"'{status.value}'" for status in (CaseStatus.SIGNED, CaseSt
 
 RULES = (
     RESULTS,
-    Guard(Case, "delete", "delete"),
+    Guard(Case, "delete", "never_deleted"),
     Guard(
         Case,
         "update",

@@ -138,7 +138,7 @@ def test_every_append_only_table_has_its_triggers() -> None:
     assert {
         name for name in history_unprotected() if name.startswith("history_diagnosis_case")
     } == {
-        "history_diagnosis_case_delete",
+        "history_diagnosis_case_never_deleted",
         "history_diagnosis_case_begins_unsigned",
         "history_diagnosis_case_signed_needs_report",
         "history_diagnosis_case_signed_stays_signed",

@@ -216,7 +216,7 @@ def test_move_specimen_to_another_patient(specimen: Specimen, browser: Client) -
     assertContains(response, 'value="x-9"')
     browser.post("/specimens/H24-1/edit", form | {"medical_record_number": "x-2"})
     assert Specimen.objects.get().patient == other
-    assert AuditEvent.objects.first().detail == {"fields": ["patient"]}
+    assert AuditEvent.objects.first().detail == {"fields": ["objective", "patient"]}
 
 
 def test_a_refused_accession_number_leaves_the_links_alone(

@@ -4,7 +4,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from diagnosis.models import Case, Diagnosis, Review
+from diagnosis.models import Amendment, Case, Conclusion, Diagnosis, Report, Review, Signature
 from diagnosis.services import diagnosis_retry
 from diagnosis.state import Status
 from webapp.audit.admin import ReadAuditedAdmin, ReadOnlyAdmin
@@ -74,3 +74,49 @@ class ReviewAdmin(ReadOnlyAdmin, ReadAuditedAdmin):
     list_select_related = ("diagnosis", "reviewer")
     search_fields = ("=diagnosis__id", "=reviewer__username")
     show_full_result_count = False
+
+
+class _SignoffAdmin(ReadOnlyAdmin, ReadAuditedAdmin):
+    """What people answer for: never changed."""
+
+    show_full_result_count = False
+
+
+@admin.register(Conclusion)
+class ConclusionAdmin(_SignoffAdmin):
+    """What readers concluded on cases."""
+
+    list_display = ("id", "case", "author", "headline", "created_at")
+    list_filter = ("headline", "created_at")
+    list_select_related = ("case", "author")
+    search_fields = ("=case__specimen__accession_number", "=author__username")
+
+
+@admin.register(Signature)
+class SignatureAdmin(_SignoffAdmin):
+    """Who signed what, when and in what meaning."""
+
+    list_display = ("id", "case", "printed_name", "meaning", "signed_at", "content_sha256")
+    list_filter = ("meaning", "signed_at")
+    list_select_related = ("case",)
+    search_fields = ("=case__specimen__accession_number", "=signer__username", "=content_sha256")
+
+
+@admin.register(Report)
+class ReportAdmin(_SignoffAdmin):
+    """Signed states of cases."""
+
+    list_display = ("id", "case", "number", "content_sha256", "pdf_sha256", "created_at")
+    list_filter = ("created_at",)
+    list_select_related = ("case",)
+    search_fields = ("=case__specimen__accession_number", "=content_sha256", "=pdf_sha256")
+
+
+@admin.register(Amendment)
+class AmendmentAdmin(_SignoffAdmin):
+    """Why signed cases were opened again."""
+
+    list_display = ("id", "report", "author", "reason", "created_at")
+    list_filter = ("created_at",)
+    list_select_related = ("report", "author")
+    search_fields = ("=report__case__specimen__accession_number", "=author__username")

@@ -122,6 +122,7 @@ def review_create(
     if verdict != Verdict.AGREE and not reason and not blinded:
         raise CaseError("reason_missing", "Give a reason: it stands in the record and the report.")
     with transaction.atomic():
+        require_open(Case.objects.select_for_update().get(specimen=diagnosis.specimen_id))
         review = Review.objects.create(
             diagnosis=diagnosis,
             reviewer=actor,  # type: ignore[misc]
@@ -137,7 +138,6 @@ def review_create(
             detail={"review_id": review.pk, "verdict": verdict.value, "blinded": blinded},
         )
         case = case_refresh(diagnosis.specimen_id)
-        require_open(case)
         case_take_up(actor=actor, case=case)
     return review
 

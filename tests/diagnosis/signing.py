@@ -1,0 +1,47 @@
+"""A read case and people who sign it."""
+
+from itertools import count
+
+from django.contrib.auth.models import Group, User
+
+from diagnosis import signoff
+from diagnosis.cases import agree_with_all
+from diagnosis.models import Case, Report
+from diagnosis.reports.content import reading_sha256
+from patients.models import Specimen
+from tests.diagnosis.steps import create_field, run_field
+from tests.diagnosis.support import smear_jpeg
+
+SEEDS = count()
+
+
+def add_fields(actor: User, specimen: Specimen, number: int) -> Case:
+    """The case of ``specimen`` after ``number`` more fields."""
+    for _ in range(number):
+        run_field(create_field(actor, smear_jpeg(1) + str(next(SEEDS)).encode(), specimen))
+    return Case.objects.get(specimen=specimen)
+
+
+def read_case(actor: User, specimen: Specimen, number: int = 2) -> Case:
+    """A case whose ``number`` fields somebody has agreed with."""
+    case = add_fields(actor, specimen, number)
+    agree_with_all(actor=actor, case=case)
+    return Case.objects.get(pk=case.pk)
+
+
+def seen(case: Case) -> str:
+    """What somebody who opens the page now is shown."""
+    return reading_sha256(signoff.current_content(Case.objects.get(pk=case.pk), None))
+
+
+def sign(actor: User, case: Case, headline: str = "suspicious", **said: str) -> Report | None:
+    """Sign what ``case`` now is."""
+    said.setdefault("seen", seen(case))
+    return signoff.case_sign(actor=actor, case=case, headline=headline, **said)
+
+
+def second_clinician() -> User:
+    """Another person who may sign."""
+    user = User.objects.create_user("second", first_name="Grete", last_name="Zweite")
+    user.groups.add(Group.objects.get(name="Clinician"))
+    return user

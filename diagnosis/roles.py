@@ -29,6 +29,10 @@ _CLINICIAN_MAY = {
         "view_review",
         "change_case",
         "view_case",
+        "add_conclusion",
+        "add_signature",
+        "add_amendment",
+        "view_report",
     ),
 }
 

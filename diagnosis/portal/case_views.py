@@ -19,13 +19,11 @@ from diagnosis.cases import (
 )
 from diagnosis.models import Case, Priority
 from diagnosis.portal.forms import ReviewForm
-from diagnosis.portal.views import VIEW
+from diagnosis.portal.permissions import MANAGE, REVIEW, VIEW
 from diagnosis.state import Verdict
 from patients.services import listing_record
 
 PAGE_SIZE = 50
-REVIEW = "diagnosis.add_review"
-MANAGE = "diagnosis.change_case"
 
 
 @require_safe
@@ -79,7 +77,11 @@ def diagnosis_review(request: HttpRequest, pk: int) -> HttpResponse:
 def case_agree_with_all(request: HttpRequest, accession: str) -> HttpResponse:
     """Agree with every field of a case that nobody has reviewed yet."""
     case = _case(accession)
-    agreed = agree_with_all(actor=cast(User, request.user), case=case)
+    try:
+        agreed = agree_with_all(actor=cast(User, request.user), case=case)
+    except CaseError as error:
+        messages.error(request, str(error))
+        return redirect(case.specimen)
     fields = "field" if agreed == 1 else "fields"
     messages.success(request, f"Agreed with {agreed} {fields}. Each can still be changed.")
     return redirect(case.specimen)

@@ -2,9 +2,10 @@
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.imaging.contract import LABELS
-from diagnosis.state import Verdict
+from diagnosis.state import CONCLUSIONS, Verdict
 from patients.models import Specimen
 
 
@@ -35,3 +36,40 @@ class ReviewForm(forms.Form):
         choices=[("", ""), *((label, label) for label in LABELS)], required=False
     )
     reason = forms.CharField(max_length=500, required=False)
+
+
+class SignForm(forms.Form):
+    """A conclusion, and the password of whoever signs it."""
+
+    headline = forms.ChoiceField(
+        label=_("Conclusion"),
+        widget=forms.RadioSelect,
+        choices=[
+            (value.value, title)
+            for value, title in zip(
+                CONCLUSIONS, (_("Suspicious"), _("Indeterminate"), _("Not suspicious")), strict=True
+            )
+        ],
+        error_messages={"required": _("Choose what you conclude.")},
+    )
+    comment = forms.CharField(
+        label=_("Comment"),
+        max_length=2000,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("For whoever reads the report."),
+    )
+    reason = forms.CharField(
+        label=_("Reason for differing from the software"),
+        max_length=500,
+        required=False,
+        help_text=_("Needed if your conclusion is not what the software suggests."),
+    )
+    password = forms.CharField(
+        label=_("Your password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "current-password"}),
+        error_messages={"required": _("Enter your password: it is your signature.")},
+    )
+    # sha256 of what the page showed: nobody signs what has changed since. Not shown.
+    seen = forms.CharField(max_length=64, widget=forms.HiddenInput)

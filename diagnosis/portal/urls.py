@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.portal import case_views, views
+from diagnosis.portal import case_views, sign_views, views
 
 urlpatterns = [
     path("", case_views.worklist, name="worklist"),
@@ -20,6 +20,8 @@ urlpatterns = [
         case_views.case_agree_with_all,
         name="case_agree_with_all",
     ),
+    path("specimens/<str:accession>/sign", sign_views.case_sign, name="case_sign"),
+    path("specimens/<str:accession>/amend", sign_views.case_amend, name="case_amend"),
     path("diagnoses/<int:pk>/image", views.diagnosis_image, name="diagnosis_image"),
     path("diagnoses/<int:pk>/thumbnail", views.diagnosis_thumbnail, name="diagnosis_thumbnail"),
 ]

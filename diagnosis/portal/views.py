@@ -24,6 +24,8 @@ from diagnosis.media import media_read
 from diagnosis.models import FIELD_KINDS, Diagnosis, Priority
 from diagnosis.portal import wording
 from diagnosis.portal.forms import AssignForm
+from diagnosis.portal.permissions import ADD, ASSIGN, VIEW
+from diagnosis.portal.sign_state import sign_state
 from diagnosis.portal.uploads import fields_upload
 from patients.models import Patient, Specimen
 from patients.services import listing_record
@@ -33,10 +35,6 @@ logger = logging.getLogger(__name__)
 
 PAGE_SIZE = 50
 UPLOAD_FIELD = "fields"
-
-VIEW = "diagnosis.view_diagnosis"
-ADD = "diagnosis.add_diagnosis"
-ASSIGN = "diagnosis.change_diagnosis"
 
 
 @require_safe
@@ -179,6 +177,7 @@ def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
     counts = case.counts if case else FieldCounts()
     return {
         "case": case,
+        **(sign_state(case) if case else {}),
         "preliminary": wording.PRELIMINARY,
         "priorities": Priority.choices,
         "usable": counts.usable,

@@ -8,10 +8,12 @@ says nothing about anybody's health.
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.translation import gettext_lazy as _
+
 from diagnosis.aggregate import Rule
 from diagnosis.imaging.contract import BENIGN, LABELS, ModelContract
 from diagnosis.models import Case, Diagnosis
-from diagnosis.state import Headline, Status
+from diagnosis.state import Headline, Meaning, Status
 
 PRELIMINARY = "Preliminary – AI, unverified"
 
@@ -58,6 +60,14 @@ _RULES = {
     Rule.ALL_NOT_SUSPICIOUS: "All {usable} usable fields are not suspicious; at least {minimum} "
     "are needed. This does not exclude disease and must not delay microscopy, flow cytometry or "
     "referral.",
+}
+
+# What a signature says, in the signer's words.
+MEANINGS = {
+    Meaning.REVIEW: _("I have read every usable field of this case, and the conclusion is mine."),
+    Meaning.APPROVAL: _(
+        "I have checked the readings and the conclusion of this case, and agree with them."
+    ),
 }
 
 _CHECKS = {
@@ -111,6 +121,11 @@ def headline(diagnosis: Diagnosis) -> str:
     if diagnosis.outcome:
         return diagnosis.outcome
     return "failed" if diagnosis.status == Status.FAILED else "waiting"
+
+
+def meaning(of: str) -> str:
+    """What a signature of this kind says."""
+    return str(MEANINGS[Meaning(of)])
 
 
 def category(label: str | None) -> str:

@@ -1,0 +1,35 @@
+"""What the pages of a case say about its signatures."""
+
+from typing import Any
+
+from diagnosis import signoff
+from diagnosis.models import Case, Signature
+from diagnosis.reports.content import person
+
+
+def sign_state(case: Case) -> dict[str, Any]:
+    """For templates.
+
+    Returns:
+        ``report`` (the one that holds, or ``None``) with ``report_signatures``; ``conclusion``;
+        ``obstacles``; ``signed_so_far`` (signatures under what the case now is, while another
+        is missing); ``amendment``, if one is open, and ``amended_by``.
+    """
+    report = signoff.latest_report(case)
+    amendment = getattr(report, "amendment", None)
+    return {
+        "report": report,
+        "report_signatures": report.signatures if report else [],
+        "conclusion": signoff.latest_conclusion(case),
+        "obstacles": [] if case.closed else signoff.obstacles(case),
+        "signed_so_far": [] if case.closed else _signed_so_far(case),
+        "amendment": amendment,
+        "amended_by": person(amendment.author)["name"] if amendment else "",
+    }
+
+
+def _signed_so_far(case: Case) -> list[Signature]:
+    if not case.signatures.exists():
+        return []
+    content = signoff.current_content(case, signoff.latest_conclusion(case))
+    return signoff.signatures_under(case, content)

@@ -2,6 +2,7 @@
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.imaging.contract import LABELS
 from diagnosis.state import Verdict
@@ -12,7 +13,9 @@ class AssignForm(forms.Form):
     """Which specimen an unassigned field belongs to."""
 
     accession_number = forms.CharField(
-        max_length=64, widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+        label=_("Accession number"),
+        max_length=64,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
     def clean_accession_number(self) -> Specimen:
@@ -21,8 +24,11 @@ class AssignForm(forms.Form):
         specimen = Specimen.objects.filter(accession_number=number).first()
         if specimen is None:
             raise ValidationError(
-                f"There is no specimen {number}. Check the number, or register the specimen on "
-                "its patient's page first."
+                _(
+                    "There is no specimen %(number)s. Check the number, or register the specimen "
+                    "on its patient's page first."
+                ),
+                params={"number": number},
             )
         return specimen
 

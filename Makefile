@@ -1,6 +1,6 @@
 .DEFAULT_GOAL := run
 PY := .venv/bin/python
-.PHONY: run test test-long bench bench-quick lint lock ml dev venv
+.PHONY: run test test-long bench bench-quick lint messages lock ml dev venv
 
 # Portal, API, admin and worker on http://127.0.0.1:8000 (PORT, DEMO_PASSWORD: see .env.example)
 run: .env
@@ -51,6 +51,14 @@ lint: dev
 	.venv/bin/lint-imports
 	.venv/bin/djlint --lint --quiet webapp patients diagnosis
 	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
+
+# Bring webapp/locale up to date with the strings of the code: run it, translate what is empty or
+# fuzzy in the .po files, run it again. No date: it would differ each time.
+messages: dev
+	@DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemessages --all --no-obsolete --no-wrap \
+		--add-location=file -i tests -i export -i serving -i docs
+	@for po in webapp/locale/*/LC_MESSAGES/django.po; do sed -i '/^"POT-Creation-Date:/d' $$po \
+		&& msgfmt --check-format -o $${po%.po}.mo $$po || exit 1; done
 
 # Resolve the locks anew; needs uv. `make lock UPGRADE=--upgrade` takes newer versions.
 lock:

@@ -7,6 +7,9 @@ from datetime import datetime
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q, QuerySet
 from django.utils.dateparse import parse_datetime
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from diagnosis.models import Case, Diagnosis, Review
 from diagnosis.state import CaseHeadline, Status
@@ -25,23 +28,23 @@ class View:
         which: the cases, for the user who looks.
     """
 
-    title: str
+    title: Promise
     which: Callable[[AbstractBaseUser], Q]
 
 
 OPEN = Q(closed=0)
 VIEWS: dict[str, View] = {
-    "mine": View("Mine", lambda user: OPEN & Q(assignee=user)),
-    "nobody": View("Nobody's", lambda user: OPEN & Q(assignee=None)),
-    "suspicious": View("Suspicious", lambda user: OPEN & Q(headline=CaseHeadline.SUSPICIOUS)),
+    "mine": View(pgettext_lazy("cases", "Mine"), lambda user: OPEN & Q(assignee=user)),
+    "nobody": View(pgettext_lazy("cases", "Nobody's"), lambda user: OPEN & Q(assignee=None)),
+    "suspicious": View(_("Suspicious"), lambda user: OPEN & Q(headline=CaseHeadline.SUSPICIOUS)),
     "indeterminate": View(
-        "Indeterminate", lambda user: OPEN & Q(headline=CaseHeadline.INDETERMINATE)
+        _("Indeterminate"), lambda user: OPEN & Q(headline=CaseHeadline.INDETERMINATE)
     ),
-    "waiting": View("Waiting", lambda user: OPEN & Q(headline=CaseHeadline.WAITING)),
+    "waiting": View(_("Waiting"), lambda user: OPEN & Q(headline=CaseHeadline.WAITING)),
     "not_suspicious": View(
-        "Not suspicious", lambda user: OPEN & Q(headline=CaseHeadline.NOT_SUSPICIOUS)
+        _("Not suspicious"), lambda user: OPEN & Q(headline=CaseHeadline.NOT_SUSPICIOUS)
     ),
-    "closed": View("Signed", lambda user: Q(closed=1)),
+    "closed": View(pgettext_lazy("cases", "Signed"), lambda user: Q(closed=1)),
 }
 
 

@@ -78,7 +78,11 @@ def case_prioritise(*, actor: AbstractBaseUser, case: Case, priority: Priority) 
             actor=actor,
             action="case.prioritised",
             target=case,
-            detail={"from": Priority(case.priority).label, "to": Priority(priority).label},
+            # Names, not labels: the trail speaks English whoever writes it.
+            detail={
+                "from": Priority(case.priority).name.capitalize(),
+                "to": Priority(priority).name.capitalize(),
+            },
         )
     case.refresh_from_db()
 

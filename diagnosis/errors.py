@@ -12,15 +12,21 @@ class ImageRefused(Exception):
         code: stable machine-readable name, e.g. ``truncated_image``.
         message: one sentence for a clinician saying what is wrong.
         fix: one sentence saying what to do about it.
+        template, figures: of which ``message`` is made, for whoever says it in another language.
+
+    Args:
+        message: the template; ``{name}`` stands for one of the figures.
     """
 
     names_nobody = True  # so its text may be logged; see webapp.redaction
 
-    def __init__(self, code: str, message: str, fix: str) -> None:
-        super().__init__(f"{code}: {message} {fix}")
+    def __init__(self, code: str, message: str, fix: str, **figures: int) -> None:
         self.code = code
-        self.message = message
+        self.template = message
+        self.figures = figures
+        self.message = message.format(**figures) if figures else message
         self.fix = fix
+        super().__init__(f"{code}: {self.message} {fix}")
 
 
 class PredictorError(Exception):

@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
 
 from patients.models import EARLIEST_BIRTH, Patient, Specimen
 
@@ -38,11 +39,17 @@ class PatientForm(forms.ModelForm[Patient]):
     class Meta:
         model = Patient
         fields = ["medical_record_number", "name", "date_of_birth", "sex"]
+        labels = {
+            "medical_record_number": _("Medical record number"),
+            "name": _("Name"),
+            "date_of_birth": _("Date of birth"),
+            "sex": _("Sex"),
+        }
         widgets = {"date_of_birth": DateInput(attrs={"min": EARLIEST_BIRTH.isoformat()})}
         error_messages = {
-            "medical_record_number": {"required": "Enter the medical record number."},
-            "name": {"required": "Enter the patient's name."},
-            "date_of_birth": {"invalid": "Enter a real date, or leave it empty."},
+            "medical_record_number": {"required": _("Enter the medical record number.")},
+            "name": {"required": _("Enter the patient's name.")},
+            "date_of_birth": {"invalid": _("Enter a real date, or leave it empty.")},
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -69,11 +76,19 @@ class SpecimenForm(forms.ModelForm[Specimen]):
             "collected_at",
             "received_at",
         ]
+        labels = {
+            "accession_number": _("Accession number"),
+            "site": _("Site"),
+            "stain": _("Stain"),
+            "objective": _("Objective"),
+            "collected_at": _("Collected at"),
+            "received_at": _("Received at"),
+        }
         widgets = {"collected_at": DateTimeInput(), "received_at": DateTimeInput()}
         error_messages = {
-            "accession_number": {"required": "Enter the accession number."},
-            "collected_at": {"invalid": "Enter a real date and time, or leave it empty."},
-            "received_at": {"invalid": "Enter a real date and time, or leave it empty."},
+            "accession_number": {"required": _("Enter the accession number.")},
+            "collected_at": {"invalid": _("Enter a real date and time, or leave it empty.")},
+            "received_at": {"invalid": _("Enter a real date and time, or leave it empty.")},
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -83,7 +98,7 @@ class SpecimenForm(forms.ModelForm[Specimen]):
         )
         zone = timezone.get_current_timezone_name()
         for name in ("collected_at", "received_at"):
-            self.fields[name].help_text = f"Date and time in {zone}."
+            self.fields[name].help_text = _("Date and time in {zone}.").format(zone=zone)
 
     def changes(self) -> dict[str, Any]:
         """The changed fields, for the service."""
@@ -94,10 +109,11 @@ class SpecimenChangeForm(SpecimenForm):
     """An existing specimen; it can also be moved to the patient it really belongs to."""
 
     medical_record_number = forms.CharField(
-        label="Patient",
-        help_text="Medical record number; change it if the specimen was registered "
-        "for the wrong patient.",
-        error_messages={"required": "Enter the medical record number of the patient."},
+        label=_("Patient"),
+        help_text=_(
+            "Medical record number; change it if the specimen was registered for the wrong patient."
+        ),
+        error_messages={"required": _("Enter the medical record number of the patient.")},
         widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
@@ -111,7 +127,7 @@ class SpecimenChangeForm(SpecimenForm):
         patient = Patient.objects.filter(medical_record_number=number).first()
         if patient is None:
             raise ValidationError(
-                "No patient has this number; correct it, or register the patient first."
+                _("No patient has this number; correct it, or register the patient first.")
             )
         return patient
 

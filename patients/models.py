@@ -8,6 +8,8 @@ from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from patients.fields import IdentifierField, LineField
 
@@ -20,49 +22,51 @@ CLOCK_TOLERANCE = timedelta(minutes=5)
 class Sex(models.TextChoices):
     """Administrative sex: the codes of FHIR's administrative-gender."""
 
-    FEMALE = "female", "Female"
-    MALE = "male", "Male"
-    OTHER = "other", "Other"
-    UNKNOWN = "unknown", "Unknown"
+    FEMALE = "female", _("Female")
+    MALE = "male", _("Male")
+    OTHER = "other", pgettext_lazy("sex", "Other")
+    UNKNOWN = "unknown", pgettext_lazy("sex", "Unknown")
 
 
 class Stain(models.TextChoices):
     """Romanowsky stains in common use for blood and marrow films."""
 
-    WRIGHT_GIEMSA = "wright-giemsa", "Wright-Giemsa"
-    MAY_GRUNWALD_GIEMSA = "may-grunwald-giemsa", "May-Grünwald-Giemsa"
-    LEISHMAN = "leishman", "Leishman"
-    WRIGHT = "wright", "Wright"
-    GIEMSA = "giemsa", "Giemsa"
-    OTHER = "other", "Other"
-    UNKNOWN = "unknown", "Not stated"
+    WRIGHT_GIEMSA = "wright-giemsa", _("Wright-Giemsa")
+    MAY_GRUNWALD_GIEMSA = "may-grunwald-giemsa", _("May-Grünwald-Giemsa")
+    LEISHMAN = "leishman", _("Leishman")
+    WRIGHT = "wright", _("Wright")
+    GIEMSA = "giemsa", _("Giemsa")
+    OTHER = "other", pgettext_lazy("stain", "Other")
+    UNKNOWN = "unknown", _("Not stated")
 
 
 class Site(models.TextChoices):
     """Where the specimen was taken from."""
 
-    PERIPHERAL_BLOOD = "peripheral-blood", "Peripheral blood"
-    BONE_MARROW_ASPIRATE = "bone-marrow-aspirate", "Bone marrow aspirate"
-    OTHER = "other", "Other"
-    UNKNOWN = "unknown", "Not stated"
+    PERIPHERAL_BLOOD = "peripheral-blood", _("Peripheral blood")
+    BONE_MARROW_ASPIRATE = "bone-marrow-aspirate", _("Bone marrow aspirate")
+    OTHER = "other", pgettext_lazy("site", "Other")
+    UNKNOWN = "unknown", _("Not stated")
 
 
 class Objective(models.TextChoices):
     """Magnification of the objective that the fields were photographed through."""
 
-    X100 = "100x", "100×, oil immersion"
-    X63 = "63x", "63×"
-    X60 = "60x", "60×"
-    X50 = "50x", "50×, oil immersion"
-    X40 = "40x", "40×"
-    OTHER = "other", "Other"
-    UNKNOWN = "unknown", "Not stated"
+    X100 = "100x", _("100×, oil immersion")
+    X63 = "63x", _("63×")
+    X60 = "60x", _("60×")
+    X50 = "50x", _("50×, oil immersion")
+    X40 = "40x", _("40×")
+    OTHER = "other", pgettext_lazy("objective", "Other")
+    UNKNOWN = "unknown", _("Not stated")
 
 
 def validate_past_date(value: date) -> None:
     """Refuse a date after today."""
     if value > timezone.localdate():
-        raise ValidationError("This date is in the future; check the day and the year.", "future")
+        raise ValidationError(
+            _("This date is in the future; check the day and the year."), "future"
+        )
 
 
 def validate_past_time(value: datetime) -> None:
@@ -70,7 +74,9 @@ def validate_past_time(value: datetime) -> None:
     if value > timezone.now() + CLOCK_TOLERANCE:
         zone = timezone.get_current_timezone_name()
         raise ValidationError(
-            f"This time is in the future; check the date, and that the time is in {zone}.", "future"
+            _("This time is in the future; check the date, and that the time is in %(zone)s."),
+            "future",
+            {"zone": zone},
         )
 
 
@@ -82,21 +88,23 @@ class Patient(models.Model):
         unique=True,
         validators=[
             RegexValidator(
-                r"^[ -~]*\Z", "Use unaccented letters, digits and punctuation only.", "characters"
+                r"^[ -~]*\Z",
+                _("Use unaccented letters, digits and punctuation only."),
+                "characters",
             )
         ],
-        error_messages={"unique": "Another patient already has this medical record number."},
-        help_text="Unique in the laboratory; upper and lower case are the same.",
+        error_messages={"unique": _("Another patient already has this medical record number.")},
+        help_text=_("Unique in the laboratory; upper and lower case are the same."),
     )
     name = LineField(max_length=200)
     date_of_birth = models.DateField(
         null=True,
         blank=True,
         validators=[
-            MinValueValidator(EARLIEST_BIRTH, "This date is before 1900; check the year."),
+            MinValueValidator(EARLIEST_BIRTH, _("This date is before 1900; check the year.")),
             validate_past_date,
         ],
-        help_text="Leave empty if unknown.",
+        help_text=_("Leave empty if unknown."),
     )
     sex = models.CharField(max_length=7, choices=Sex, default=Sex.UNKNOWN)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -134,13 +142,15 @@ class Specimen(models.Model):
         validators=[
             RegexValidator(
                 r"^[A-Za-z0-9][A-Za-z0-9._-]*\Z",
-                "Use letters, digits, full stop, hyphen and underscore, "
-                "beginning with a letter or digit.",
+                _(
+                    "Use letters, digits, full stop, hyphen and underscore, "
+                    "beginning with a letter or digit."
+                ),
                 "characters",
             )
         ],
-        error_messages={"unique": "Another specimen already has this accession number."},
-        help_text="Unique in the laboratory; upper and lower case are the same.",
+        error_messages={"unique": _("Another specimen already has this accession number.")},
+        help_text=_("Unique in the laboratory; upper and lower case are the same."),
     )
     patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="specimens")
     collected_at = models.DateTimeField(null=True, blank=True, validators=[validate_past_time])
@@ -186,5 +196,5 @@ class Specimen(models.Model):
         """Say at the field what the database would refuse."""
         if self.collected_at and self.received_at and self.received_at < self.collected_at:
             raise ValidationError(
-                {"received_at": "The specimen is received before it is collected; correct one."}
+                {"received_at": _("The specimen is received before it is collected; correct one.")}
             )

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import IntegrityError, models, transaction
+from django.utils.translation import gettext as _
 
 from patients.models import Patient, Specimen
 from webapp.audit.services import audit_record
@@ -59,8 +60,10 @@ def patient_delete(*, actor: Actor, patient: Patient) -> None:
     except IntegrityError as error:  # ProtectedError, or the database when a diagnosis raced us
         raise DeletionRefused(
             "patient_has_diagnoses",
-            "This patient has diagnoses, which are kept for ever, so the record cannot be deleted. "
-            "Correct the patient's details instead.",
+            _(
+                "This patient has diagnoses, which are kept for ever, so the record cannot be "
+                "deleted. Correct the patient's details instead."
+            ),
         ) from error
 
 
@@ -92,8 +95,10 @@ def specimen_delete(*, actor: Actor, specimen: Specimen) -> None:
     except IntegrityError as error:
         raise DeletionRefused(
             "specimen_has_diagnoses",
-            "This specimen has diagnoses, which are kept for ever, so it cannot be deleted. "
-            "Correct the specimen's details instead.",
+            _(
+                "This specimen has diagnoses, which are kept for ever, so it cannot be deleted. "
+                "Correct the specimen's details instead."
+            ),
         ) from error
 
 

@@ -15,6 +15,7 @@ from django.core.paginator import Paginator
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from patients import selectors, services
@@ -46,7 +47,7 @@ def patient_create(request: HttpRequest) -> HttpResponse:
     patient = _saved(form, lambda: services.patient_create(actor=request.user, **form.cleaned_data))
     if patient is None:
         return render(request, "patients/patient_form.html", {"form": form})
-    messages.success(request, f"{patient} is registered.")
+    messages.success(request, _("{patient} is registered.").format(patient=patient))
     return redirect(patient)
 
 
@@ -62,7 +63,7 @@ def patient_update(request: HttpRequest, pk: int) -> HttpResponse:
     )
     if changed is None:
         return render(request, "patients/patient_form.html", {"form": form, "patient": patient})
-    messages.success(request, f"The details of {changed} are saved.")
+    messages.success(request, _("The details of {patient} are saved.").format(patient=changed))
     return redirect(changed)
 
 
@@ -79,7 +80,7 @@ def patient_delete(request: HttpRequest, pk: int) -> HttpResponse:
     except services.DeletionRefused as refusal:
         context = {"patient": patient, "refusal": str(refusal)}
         return render(request, template, context, status=409)
-    messages.success(request, f"{patient} is deleted.")
+    messages.success(request, _("{patient} is deleted.").format(patient=patient))
     return redirect("patient_list")
 
 
@@ -95,7 +96,7 @@ def specimen_create(request: HttpRequest, pk: int) -> HttpResponse:
     )
     if specimen is None:
         return render(request, "patients/specimen_form.html", {"form": form, "patient": patient})
-    messages.success(request, f"Specimen {specimen} is registered.")
+    messages.success(request, _("Specimen {number} is registered.").format(number=specimen))
     return redirect(specimen)
 
 
@@ -112,7 +113,9 @@ def specimen_update(request: HttpRequest, accession: str) -> HttpResponse:
     if changed is None:
         context = {"form": form, "specimen": specimen, "patient": specimen.patient}
         return render(request, "patients/specimen_form.html", context)
-    messages.success(request, f"The details of specimen {changed} are saved.")
+    messages.success(
+        request, _("The details of specimen {number} are saved.").format(number=changed)
+    )
     return redirect(changed)
 
 
@@ -129,7 +132,7 @@ def specimen_delete(request: HttpRequest, accession: str) -> HttpResponse:
     except services.DeletionRefused as refusal:
         context = {"specimen": specimen, "refusal": str(refusal)}
         return render(request, template, context, status=409)
-    messages.success(request, f"Specimen {specimen} is deleted.")
+    messages.success(request, _("Specimen {number} is deleted.").format(number=specimen))
     return redirect(specimen.patient)
 
 

@@ -194,6 +194,7 @@ MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
+    "webapp.language.LanguageMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -306,7 +307,17 @@ SPECTACULAR_SETTINGS = {
 
 # --- Language, time, logs ----------------------------------------------------------------
 
+# The portal speaks any of these; API, logs and audit trail are in English whatever the reader
+# speaks (webapp.language). `make messages` brings webapp/locale up to date.
 LANGUAGE_CODE = "en-gb"
+LANGUAGES = [("en-gb", "English"), ("de", "Deutsch")]
+USE_I18N = True
+LOCALE_PATHS = [BASE_DIR / "webapp/locale"]
+FORMAT_MODULE_PATH = "webapp.formats"
+LANGUAGE_COOKIE_AGE = 365 * 24 * 60 * 60  # of the workstation, whoever signs in
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_SECURE = _HTTPS
 USE_TZ = True
 
 _IDS = "%(request_id)s %(trace_id)s" if TRACES_URL else "%(request_id)s"

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from diagnosis.errors import ImageRefused
+from diagnosis.words import gettext_noop as _
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
 MAX_PIXELS = 50_000_000  # beyond any microscope camera; 150 MB decoded
@@ -155,7 +156,7 @@ def _end_of_scan(data: bytes, position: int) -> int:
 def _open(data: bytes) -> Image.Image:
     """Read the header only, and refuse what can be refused from it."""
     if not data:
-        raise ImageRefused("empty_image", "The file is empty.", "Choose the file again.")
+        raise ImageRefused("empty_image", _("The file is empty."), _("Choose the file again."))
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
@@ -164,22 +165,24 @@ def _open(data: bytes) -> Image.Image:
     except _PILLOW_ERRORS as error:
         raise ImageRefused(
             "not_an_image",
-            "The file is not an image that can be read.",
-            "Send a JPEG, PNG, TIFF, BMP, WebP or GIF file.",
+            _("The file is not an image that can be read."),
+            _("Send a JPEG, PNG, TIFF, BMP, WebP or GIF file."),
         ) from error
     if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
         raise _too_many_pixels()
     if frames > 1:
         raise ImageRefused(
             "several_frames",
-            f"The file holds {frames} pictures (an animation or several pages).",
-            "Send one still picture per file.",
+            _("The file holds {frames} pictures (an animation or several pages)."),
+            _("Send one still picture per file."),
+            frames=frames,
         )
     if image.format in ("JPEG", "MPO") and len(_SCAN.findall(data)) > MAX_JPEG_SCANS:
         raise ImageRefused(
             "too_many_scans",
-            f"The JPEG file is coded in more than {MAX_JPEG_SCANS} passes.",
-            "Export the picture again as an ordinary JPEG or PNG file.",
+            _("The JPEG file is coded in more than {passes} passes."),
+            _("Export the picture again as an ordinary JPEG or PNG file."),
+            passes=MAX_JPEG_SCANS,
         )
     return image
 
@@ -187,17 +190,18 @@ def _open(data: bytes) -> Image.Image:
 def _too_many_pixels() -> ImageRefused:
     return ImageRefused(
         "too_many_pixels",
-        f"The image has more than {MAX_PIXELS // 1_000_000} million pixels, or more than "
-        f"{MAX_SIDE} on one side.",
-        "Send a single field at the camera's own resolution, not a stitched scan.",
+        _("The image has more than {millions} million pixels, or more than {side} on one side."),
+        _("Send a single field at the camera's own resolution, not a stitched scan."),
+        millions=MAX_PIXELS // 1_000_000,
+        side=MAX_SIDE,
     )
 
 
 def _damaged() -> ImageRefused:
     return ImageRefused(
         "damaged_image",
-        "The image file is cut off or damaged.",
-        "Copy the file again from the camera, or export it again, and send that.",
+        _("The image file is cut off or damaged."),
+        _("Copy the file again from the camera, or export it again, and send that."),
     )
 
 

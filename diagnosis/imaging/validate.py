@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import ModelContract, Rectangle
 from diagnosis.imaging.decode import DecodedImage
+from diagnosis.words import gettext_noop as _
 
 # Grey levels and pixels of the canonical image; what the scores below are counted in.
 CLIPPED = 250  # a pixel with all three channels from here up holds no detail
@@ -26,22 +27,31 @@ REACH = 4  # pixels; a red cell is about 18 across
 
 # Every check's name and what a technician can do when it fails, in the order of the report.
 FIXES = {
-    "colour_histogram": "Photograph a Giemsa-type stained blood smear with the camera, white "
-    "balance and exposure this model was made for.",
-    "size": "Send the field at the camera's own resolution, at least 224 pixels on each side.",
-    "aspect": "Send the whole field as the camera took it, not a strip or a stitched panorama.",
-    "brightness": "Raise the lamp or the exposure until the empty glass is nearly white, and "
-    "photograph the field again.",
-    "overexposure": "Lower the lamp or the exposure until the cells show their colour, and "
-    "photograph the field again.",
-    "focus": "Bring the cells into focus, clean objective and slide, and photograph again.",
-    "field_content": "Move to a part of the smear where cells lie side by side, and photograph "
-    "that.",
-    "nucleated_cells": "Choose a field with purple-stained nucleated cells, and check the stain "
-    "if there are none.",
-    "structure": "Send the camera's own photograph of one field; this picture is not made of "
-    "cells.",
-    "straight_edges": "Send a single photograph of a field without frame, text, lines or tiles.",
+    "colour_histogram": _(
+        "Photograph a Giemsa-type stained blood smear with the camera, white "
+        "balance and exposure this model was made for."
+    ),
+    "size": _("Send the field at the camera's own resolution, at least 224 pixels on each side."),
+    "aspect": _("Send the whole field as the camera took it, not a strip or a stitched panorama."),
+    "brightness": _(
+        "Raise the lamp or the exposure until the empty glass is nearly white, and "
+        "photograph the field again."
+    ),
+    "overexposure": _(
+        "Lower the lamp or the exposure until the cells show their colour, and "
+        "photograph the field again."
+    ),
+    "focus": _("Bring the cells into focus, clean objective and slide, and photograph again."),
+    "field_content": _(
+        "Move to a part of the smear where cells lie side by side, and photograph that."
+    ),
+    "nucleated_cells": _(
+        "Choose a field with purple-stained nucleated cells, and check the stain if there are none."
+    ),
+    "structure": _(
+        "Send the camera's own photograph of one field; this picture is not made of cells."
+    ),
+    "straight_edges": _("Send a single photograph of a field without frame, text, lines or tiles."),
 }
 
 

@@ -5,15 +5,12 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import pgettext_lazy
 
 from diagnosis.aggregate import FieldCounts, Rule
 from diagnosis.models.diagnosis import ReadOnlyResultError
+from diagnosis.models.labels import choices
 from diagnosis.state import CASE_ALLOWED, CaseHeadline, CaseStatus
-
-
-def _choices(values: type[Any]) -> list[tuple[str, str]]:
-    return [(value.value, value.value.replace("_", " ").capitalize()) for value in values]
-
 
 _CLOSED = frozenset({CaseStatus.SIGNED, CaseStatus.AMENDED})
 
@@ -21,9 +18,9 @@ _CLOSED = frozenset({CaseStatus.SIGNED, CaseStatus.AMENDED})
 class Priority(models.IntegerChoices):
     """How soon somebody is to look; FHIR's request priorities that laboratories use."""
 
-    STAT = 1, "Stat"
-    URGENT = 2, "Urgent"
-    ROUTINE = 3, "Routine"
+    STAT = 1, pgettext_lazy("priority", "Stat")
+    URGENT = 2, pgettext_lazy("priority", "Urgent")
+    ROUTINE = 3, pgettext_lazy("priority", "Routine")
 
 
 class CaseQuerySet(models.QuerySet["Case"]):
@@ -71,7 +68,7 @@ class Case(models.Model):
         "patients.Specimen", on_delete=models.PROTECT, related_name="case"
     )
     status = models.CharField(
-        max_length=16, choices=_choices(CaseStatus), default=CaseStatus.NEW.value
+        max_length=16, choices=choices(CaseStatus), default=CaseStatus.NEW.value
     )
     priority = models.PositiveSmallIntegerField(choices=Priority, default=Priority.ROUTINE)
     assignee = models.ForeignKey(
@@ -83,9 +80,9 @@ class Case(models.Model):
     )
 
     headline = models.CharField(
-        max_length=16, choices=_choices(CaseHeadline), default=CaseHeadline.INDETERMINATE.value
+        max_length=16, choices=choices(CaseHeadline), default=CaseHeadline.INDETERMINATE.value
     )
-    rule = models.CharField(max_length=24, choices=_choices(Rule), default=Rule.TOO_FEW_FIELDS)
+    rule = models.CharField(max_length=24, choices=choices(Rule), default=Rule.TOO_FEW_FIELDS)
     # The list sorts by these two. closed: signed and not being amended, 1 or 0. calm: 0 if somebody
     # has to look at it (suspicious, indeterminate), else 1.
     closed = models.PositiveSmallIntegerField(default=0)

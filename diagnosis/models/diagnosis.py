@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from diagnosis.imaging.contract import BENIGN
+from diagnosis.models.labels import choices
 from diagnosis.state import ALLOWED, Headline, Status
 
 ATTEMPTS_ALLOWED = 8  # with the backoff of services, about ten minutes
@@ -96,8 +97,8 @@ class Diagnosis(models.Model):
     too early.
     """
 
-    STATUSES = [(status.value, status.value.replace("_", " ").capitalize()) for status in Status]
-    OUTCOMES = [(value.value, value.value.replace("_", " ").capitalize()) for value in Headline]
+    STATUSES = choices(Status)
+    OUTCOMES = choices(Headline)
 
     specimen = models.ForeignKey(
         "patients.Specimen",

@@ -6,6 +6,7 @@ from django.db.models import Q
 
 from diagnosis.imaging.contract import LABELS
 from diagnosis.models.diagnosis import Diagnosis
+from diagnosis.models.labels import choices
 from diagnosis.state import Verdict
 from webapp.audit.append_only import AppendOnly
 
@@ -19,7 +20,7 @@ class Review(AppendOnly):
         blinded: the reader had not seen the software's answer.
     """
 
-    VERDICTS = [(verdict.value, verdict.value.capitalize()) for verdict in Verdict]
+    VERDICTS = choices(Verdict)
     CLASSES = [(label, label) for label in LABELS]
 
     diagnosis = models.ForeignKey(Diagnosis, on_delete=models.PROTECT, related_name="reviews")

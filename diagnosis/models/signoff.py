@@ -9,6 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from diagnosis.models.case import Case
+from diagnosis.models.labels import choices
 from diagnosis.state import CONCLUSIONS, Meaning
 from webapp.audit.append_only import AppendOnly
 
@@ -22,7 +23,7 @@ class Conclusion(AppendOnly):
         reason: why it differs from what the software suggests; empty where it does not.
     """
 
-    HEADLINES = [(value.value, value.value.replace("_", " ").capitalize()) for value in CONCLUSIONS]
+    HEADLINES = choices(CONCLUSIONS)
 
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="conclusions")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
@@ -56,7 +57,7 @@ class Signature(AppendOnly):
         content_sha256: of the canonical JSON that was signed (``reports.content``).
     """
 
-    MEANINGS = [(meaning.value, meaning.value.capitalize()) for meaning in Meaning]
+    MEANINGS = choices(Meaning)
 
     case = models.ForeignKey(Case, on_delete=models.PROTECT, related_name="signatures")
     signer = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")

@@ -5,6 +5,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.imaging.contract import LABELS
+from diagnosis.models.labels import choices
 from diagnosis.state import CONCLUSIONS, Verdict
 from patients.models import Specimen
 
@@ -13,7 +14,9 @@ class AssignForm(forms.Form):
     """Which specimen an unassigned field belongs to."""
 
     accession_number = forms.CharField(
-        max_length=64, widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"})
+        label=_("Accession number"),
+        max_length=64,
+        widget=forms.TextInput(attrs={"autocomplete": "off", "spellcheck": "false"}),
     )
 
     def clean_accession_number(self) -> Specimen:
@@ -22,8 +25,11 @@ class AssignForm(forms.Form):
         specimen = Specimen.objects.filter(accession_number=number).first()
         if specimen is None:
             raise ValidationError(
-                f"There is no specimen {number}. Check the number, or register the specimen on "
-                "its patient's page first."
+                _(
+                    "There is no specimen %(number)s. Check the number, or register the specimen "
+                    "on its patient's page first."
+                ),
+                params={"number": number},
             )
         return specimen
 
@@ -44,12 +50,7 @@ class SignForm(forms.Form):
     headline = forms.ChoiceField(
         label=_("Conclusion"),
         widget=forms.RadioSelect,
-        choices=[
-            (value.value, title)
-            for value, title in zip(
-                CONCLUSIONS, (_("Suspicious"), _("Indeterminate"), _("Not suspicious")), strict=True
-            )
-        ],
+        choices=choices(CONCLUSIONS),
         error_messages={"required": _("Choose what you conclude.")},
     )
     comment = forms.CharField(

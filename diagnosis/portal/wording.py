@@ -3,63 +3,88 @@
 The ground rules: the headline comes first and the model's category second; the category is a
 label of the data set and is printed as such; *Benign* means haematogones in that data set and
 says nothing about anybody's health.
+
+All of it is in the language of whoever looks; what the pure core said in English, and what is
+stored, is looked up here.
 """
 
 from dataclasses import dataclass
 from typing import Any
 
+from django.utils.formats import get_format, localize
+from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.aggregate import Rule
+from diagnosis.errors import ImageRefused
 from diagnosis.imaging.contract import BENIGN, LABELS, ModelContract
 from diagnosis.models import Case, Diagnosis
 from diagnosis.state import Headline, Meaning, Status
 
-PRELIMINARY = "Preliminary – AI, unverified"
+PRELIMINARY = _("Preliminary – AI, unverified")
 
 # Title and sentence by ``headline``.
 VERDICTS = {
     "suspicious": (
-        "Suspicious",
-        "The model finds the appearance of leukaemic blasts in this field likely; a qualified "
-        "reader must look at the smear.",
+        _("Suspicious"),
+        _(
+            "The model finds the appearance of leukaemic blasts in this field likely; a qualified "
+            "reader must look at the smear."
+        ),
     ),
     "not_suspicious": (
-        "Not suspicious",
-        "The model finds nothing suspicious in this field; this does not exclude disease and "
-        "must not delay microscopy, flow cytometry or referral.",
+        _("Not suspicious"),
+        _(
+            "The model finds nothing suspicious in this field; this does not exclude disease and "
+            "must not delay microscopy, flow cytometry or referral."
+        ),
     ),
     "indeterminate": (
-        "Indeterminate",
-        "The model cannot tell for this field; a qualified reader must judge it.",
+        _("Indeterminate"),
+        _("The model cannot tell for this field; a qualified reader must judge it."),
     ),
     "rejected": (
-        "Rejected",
-        "The model did not judge this image, because it is not a usable photograph of a blood "
-        "smear field.",
+        _("Rejected"),
+        _(
+            "The model did not judge this image, because it is not a usable photograph of a blood "
+            "smear field."
+        ),
     ),
     "waiting": (
-        "Waiting for the model",
-        "The image is stored; this page shows the result as soon as the model has answered.",
+        _("Waiting for the model"),
+        _("The image is stored; this page shows the result as soon as the model has answered."),
     ),
     "failed": (
-        "Failed",
-        "The image is stored, but no result could be made.",
+        _("Failed"),
+        _("The image is stored, but no result could be made."),
     ),
 }
 
 # By which rule the software says what it says of a case; see ``diagnosis.aggregate``.
 _RULES = {
-    Rule.SUSPICIOUS_FIELD: "One suspicious field is enough to make the case suspicious, and "
-    "{suspicious} of {usable} usable fields {are}.",
-    Rule.FIELDS_WAIT: "Nothing is concluded while fields wait for the model: {waiting} of {total}.",
-    Rule.TOO_FEW_FIELDS: "With fewer than {minimum} usable fields nothing is concluded, and there "
-    "{is_usable} {usable}.",
-    Rule.INDETERMINATE_FIELD: "No field is suspicious, but of {indeterminate} of {usable} usable "
-    "fields the model cannot tell.",
-    Rule.ALL_NOT_SUSPICIOUS: "All {usable} usable fields are not suspicious; at least {minimum} "
-    "are needed. This does not exclude disease and must not delay microscopy, flow cytometry or "
-    "referral.",
+    Rule.SUSPICIOUS_FIELD: ngettext_lazy(
+        "One suspicious field is enough to make the case suspicious, and {suspicious} of {usable} "
+        "usable fields is.",
+        "One suspicious field is enough to make the case suspicious, and {suspicious} of {usable} "
+        "usable fields are.",
+        "suspicious",
+    ),
+    Rule.FIELDS_WAIT: _(
+        "Nothing is concluded while fields wait for the model: {waiting} of {total}."
+    ),
+    Rule.TOO_FEW_FIELDS: ngettext_lazy(
+        "With fewer than {minimum} usable fields nothing is concluded, and there is {usable}.",
+        "With fewer than {minimum} usable fields nothing is concluded, and there are {usable}.",
+        "usable",
+    ),
+    Rule.INDETERMINATE_FIELD: _(
+        "No field is suspicious, but of {indeterminate} of {usable} usable fields the model cannot "
+        "tell."
+    ),
+    Rule.ALL_NOT_SUSPICIOUS: _(
+        "All {usable} usable fields are not suspicious; at least {minimum} are needed. This does "
+        "not exclude disease and must not delay microscopy, flow cytometry or referral."
+    ),
 }
 
 # What a signature says, in the signer's words.
@@ -71,23 +96,23 @@ MEANINGS = {
 }
 
 _CHECKS = {
-    "colour_histogram": "Colours of a stained smear",
-    "size": "Image size, shorter side in pixels",
-    "aspect": "Shape of the image",
-    "brightness": "Brightness of the glass",
-    "overexposure": "Free of overexposure",
-    "focus": "Focus",
-    "field_content": "Cells in the field",
-    "nucleated_cells": "Nucleated cells",
-    "structure": "Structure of cells",
-    "straight_edges": "Free of text, frames and tiles",
+    "colour_histogram": _("Colours of a stained smear"),
+    "size": _("Image size, shorter side in pixels"),
+    "aspect": _("Shape of the image"),
+    "brightness": _("Brightness of the glass"),
+    "overexposure": _("Free of overexposure"),
+    "focus": _("Focus"),
+    "field_content": _("Cells in the field"),
+    "nucleated_cells": _("Nucleated cells"),
+    "structure": _("Structure of cells"),
+    "straight_edges": _("Free of text, frames and tiles"),
 }
 
 _FAILURES = {
-    "model_unavailable": "The model could not be reached after several attempts.",
-    "gave_up": "Every attempt ended before the model could answer.",
-    "image_file_unreadable": "The stored image file could not be read.",
-    "internal_error": "The software met an error it did not expect.",
+    "model_unavailable": _("The model could not be reached after several attempts."),
+    "gave_up": _("Every attempt ended before the model could answer."),
+    "image_file_unreadable": _("The stored image file could not be read."),
+    "internal_error": _("The software met an error it did not expect."),
 }
 
 
@@ -134,19 +159,19 @@ def category(label: str | None) -> str:
 
 
 def percent(share: float | None) -> str:
-    """``97.3 %``; what is not exactly 0 or 1 is never rounded to it."""
+    """``97.3 %``, ``97,3 %``; what is not exactly 0 or 1 is never rounded to it."""
     if share is None:
         return ""
     if 0 < share < 0.001:
-        return "<\N{NO-BREAK SPACE}0.1\N{NO-BREAK SPACE}%"
+        return _figure("<\N{NO-BREAK SPACE}0.1\N{NO-BREAK SPACE}%")
     if 0.999 < share < 1:
-        return ">\N{NO-BREAK SPACE}99.9\N{NO-BREAK SPACE}%"
-    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
+        return _figure(">\N{NO-BREAK SPACE}99.9\N{NO-BREAK SPACE}%")
+    return _figure(f"{100 * share:.1f}\N{NO-BREAK SPACE}%")
 
 
 def check_label(name: str) -> str:
     """A check's name in words."""
-    return _CHECKS.get(name, name.replace("_", " ").capitalize())
+    return str(_CHECKS.get(name, name.replace("_", " ").capitalize()))
 
 
 def case_rule(case: Case, minimum: int) -> str:
@@ -159,14 +184,23 @@ def case_rule(case: Case, minimum: int) -> str:
         usable=counts.usable,
         total=counts.total,
         minimum=minimum,
-        are="is" if counts.suspicious == 1 else "are",
-        is_usable="is" if counts.usable == 1 else "are",
     )
 
 
 def failure_sentence(code: str) -> str:
     """Why a diagnosis failed."""
-    return _FAILURES.get(code, "The stored image could not be decoded.")
+    return str(_FAILURES.get(code, _("The stored image could not be decoded.")))
+
+
+def refusal_message(refusal: ImageRefused) -> str:
+    """What is wrong with a file that was not taken."""
+    figures = {name: localize(figure) for name, figure in refusal.figures.items()}
+    return gettext(refusal.template).format(**figures) if figures else gettext(refusal.template)
+
+
+def refusal_fix(refusal: ImageRefused) -> str:
+    """What to do about it."""
+    return gettext(refusal.fix)
 
 
 def malignant_share(diagnosis: Diagnosis) -> float | None:
@@ -207,14 +241,14 @@ def domain_bar(diagnosis: Diagnosis, contract: ModelContract | None) -> Bar | No
     if score is None:
         return None
     if contract is None or contract.ood_max <= 0:
-        return Bar(label="Distance from training images", text=f"{score:.3g}", value=0)
+        return Bar(label=gettext("Distance from training images"), text=_score(score), value=0)
     scale = 2 * contract.ood_max
     return Bar(
-        label="Distance from training images",
-        text=f"{score:.3g}",
+        label=gettext("Distance from training images"),
+        text=_score(score),
         value=_clip(score / scale),
         tick=0.5,
-        limit=f"at most {contract.ood_max:.3g}",
+        limit=gettext("at most {limit}").format(limit=_score(contract.ood_max)),
         passed=score <= contract.ood_max,
     )
 
@@ -228,16 +262,18 @@ def why_class_and_outcome_differ(diagnosis: Diagnosis, contract: ModelContract |
     if diagnosis.outcome == Headline.INDETERMINATE:
         return _why_indeterminate(diagnosis, contract, label, together)
     if diagnosis.outcome == Headline.SUSPICIOUS:
-        limit = f" ({percent(contract.suspicious_min)})" if contract else ""
-        return (
-            f"{label} is the most probable single category, but the three malignant categories "
-            f"together reach {together}, which is above the limit for suspicious{limit}."
+        sentence = gettext(
+            "{label} is the most probable single category, but the three malignant categories "
+            "together reach {together}, which is above the limit for suspicious{limit}."
         )
-    limit = f" ({percent(contract.not_suspicious_max)})" if contract else ""
-    return (
-        f"{label} is the most probable single category, but the three malignant categories "
-        f"together reach only {together}, which is below the limit for not suspicious{limit}."
-    )
+        limit = f" ({percent(contract.suspicious_min)})" if contract else ""
+    else:
+        sentence = gettext(
+            "{label} is the most probable single category, but the three malignant categories "
+            "together reach only {together}, which is below the limit for not suspicious{limit}."
+        )
+        limit = f" ({percent(contract.not_suspicious_max)})" if contract else ""
+    return sentence.format(label=label, together=together, limit=limit)
 
 
 def _why_indeterminate(
@@ -245,21 +281,25 @@ def _why_indeterminate(
 ) -> str:
     score = diagnosis.ood_score
     if contract is None or score is None:
-        return (
-            f"{label} is the most probable category, but the model is not sure enough of it, or "
+        return gettext(
+            "{label} is the most probable category, but the model is not sure enough of it, or "
             "the image is too unlike the images the model was trained on."
-        )
+        ).format(label=label)
     if score > contract.ood_max:
-        return (
-            f"{label} is the most probable category, but the image is unlike the images the "
-            f"model was trained on (distance {score:.3g}, limit {contract.ood_max:.3g}), so "
-            "its probabilities cannot be relied on."
-        )
-    return (
-        f"{label} is the most probable category, but the malignant categories together reach "
-        f"{together}: between the limits for not suspicious "
-        f"({percent(contract.not_suspicious_max)} at most) and suspicious "
-        f"({percent(contract.suspicious_min)} at least)."
+        return gettext(
+            "{label} is the most probable category, but the image is unlike the images the model "
+            "was trained on (distance {distance}, limit {limit}), so its probabilities cannot be "
+            "relied on."
+        ).format(label=label, distance=_score(score), limit=_score(contract.ood_max))
+    return gettext(
+        "{label} is the most probable category, but the malignant categories together reach "
+        "{together}: between the limits for not suspicious ({not_suspicious_max} at most) and "
+        "suspicious ({suspicious_min} at least)."
+    ).format(
+        label=label,
+        together=together,
+        not_suspicious_max=percent(contract.not_suspicious_max),
+        suspicious_min=percent(contract.suspicious_min),
     )
 
 
@@ -278,9 +318,9 @@ def _check_bar(check: dict[str, Any]) -> Bar:
         text=text,
         value=_clip(score / scale),
         tick=_clip(threshold / scale),
-        limit=f"at least {limit}",
+        limit=gettext("at least {limit}").format(limit=limit),
         passed=bool(check["passed"]),
-        fix=check["fix"],
+        fix=gettext(check["fix"]),
     )
 
 
@@ -295,7 +335,17 @@ def _figures(score: float, threshold: float) -> tuple[str, str]:
         texts = f"{score:.{decimals}f}", f"{threshold:.{decimals}f}"
         if texts[0] != texts[1] and float(texts[1]) == round(threshold, 4):
             break
-    return texts
+    return _figure(texts[0]), _figure(texts[1])
+
+
+def _score(value: float) -> str:
+    """Three significant digits."""
+    return _figure(f"{value:.3g}")
+
+
+def _figure(text: str) -> str:
+    """``text``, its decimal point as the language writes it."""
+    return text.replace(".", str(get_format("DECIMAL_SEPARATOR")))
 
 
 def _clip(value: float) -> float:

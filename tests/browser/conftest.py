@@ -25,7 +25,9 @@ def watched(page: Page, served: Served) -> Iterator[Page]:
     complaints: list[str] = []
 
     def hear(message: ConsoleMessage) -> None:
-        if message.type in ("error", "warning"):
+        # The browser remarks on the status of the page itself, which a test may have meant.
+        about_itself = message.location["url"] == page.url
+        if message.type in ("error", "warning") and not about_itself:
             complaints.append(message.text)
 
     page.on("request", lambda request: requested.append(request.url))

@@ -1,102 +1,155 @@
 """Keyboard, narrow screens, and what assistive software needs of every page."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Page, expect
+from django.contrib.auth.models import AnonymousUser
+from django.http import HttpRequest
+from django.template.loader import render_to_string
+from django.test import RequestFactory
+from playwright.sync_api import Page, Route, expect
 
+from tests.browser import axe, pages
 from tests.product import Served
 
 pytestmark = pytest.mark.browser
 
-# Names what a screen reader or a keyboard user would miss; an empty list is a pass.
-PROBLEMS = """() => {
-  const problems = [];
-  const say = (what, element) => problems.push(`${what}: ${element.outerHTML.slice(0, 120)}`);
-  const alt = (element) => [...element.querySelectorAll("img")].map((image) => image.alt).join("");
-  const text = (element) =>
-    (element.getAttribute("aria-label") || element.textContent || "").trim() || alt(element);
-  if (!document.documentElement.lang) problems.push("no lang");
-  if (!document.title.trim()) problems.push("no title");
-  if (document.querySelectorAll("main").length !== 1) problems.push("not one main");
-  const levels = [...document.querySelectorAll("h1, h2, h3, h4")].map((h) => Number(h.tagName[1]));
-  if (levels.filter((level) => level === 1).length !== 1) problems.push("not one h1");
-  levels.forEach((level, i) => i && level > levels[i - 1] + 1 && problems.push(`h${level} skips`));
-  for (const image of document.images) if (!image.hasAttribute("alt")) say("no alt", image);
-  for (const svg of document.querySelectorAll("svg:not([aria-hidden])"))
-    if (svg.getAttribute("role") !== "img" || !svg.getAttribute("aria-label")) say("svg", svg);
-  for (const field of document.querySelectorAll("input:not([type=hidden]), select, textarea"))
-    if (!field.labels.length && !field.getAttribute("aria-label")) say("no label", field);
-  for (const control of document.querySelectorAll("a[href], button, summary"))
-    if (!text(control)) say("no name", control);
-  for (const cell of document.querySelectorAll("table thead th"))
-    if (cell.scope !== "col") say("no scope", cell);
-  for (const table of document.querySelectorAll("table"))
-    if (!table.caption) say("no caption", table);
-  for (const group of document.querySelectorAll("[aria-labelledby], [aria-describedby]"))
-    for (const name of ["aria-labelledby", "aria-describedby"])
-      for (const id of (group.getAttribute(name) || "").split(" ").filter(Boolean))
-        if (!document.getElementById(id)) say(`${name} points nowhere`, group);
-  const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
-  for (const id of ids.filter((id, i) => ids.indexOf(id) !== i)) problems.push(`id ${id} twice`);
-  return problems;
-}"""
+FIELDS = ("screened", "refused")
+WIDTHS = {"13-inch laptop": 1280, "tablet": 820, "telephone": 390}
 
 
 @pytest.fixture
-def addresses(upload: Callable[..., Page], smears: list[Path], receipt: Path) -> list[str]:
-    """Every page of the portal, with a screened and a refused field on it."""
+def records(upload: Callable[..., Page], smears: list[Path], receipt: Path) -> dict[str, str]:
+    """Addresses of a screened, a refused and an unassigned field and what they belong to."""
     page = upload(smears[0], receipt)
-    results = page.locator("[data-upload-results] strong a")
-    fields = [str(results.nth(index).get_attribute("href")) for index in range(2)]
     specimen = page.url
+    results = page.locator("[data-upload-results] strong a")
+    found = {name: str(results.nth(at).get_attribute("href")) for at, name in enumerate(FIELDS)}
     page.goto("/diagnoses/unassigned")
     page.get_by_label("Upload fields").set_input_files(smears[1])
     page.get_by_role("button", name="Upload and screen").click()
     lone = page.locator("[data-upload-results] strong a")
     lone.wait_for(timeout=30_000)
-    field = str(lone.get_attribute("href"))
+    found["lone"] = str(lone.get_attribute("href"))
     page.goto(specimen)
-    patient = page.locator(".breadcrumb a").last.get_attribute("href")
-    return [
-        "/", "/?show=suspicious", "/?search=nobody", "/diagnoses",
-        "/diagnoses?show=suspicious", "/patients/", "/patients/new", str(patient),
-        specimen, f"{specimen}/edit", *fields, field, f"{field}/assign", "/diagnoses/unassigned",
-    ]  # fmt: skip
+    patient = str(page.locator(".breadcrumb a").last.get_attribute("href"))
+    page.goto(f"{patient}/specimens/new")
+    page.get_by_label("Accession number").fill(f"E-{uuid4().hex[:8]}".upper())
+    page.get_by_role("button", name="Register specimen").click()
+    return {**found, "specimen": specimen, "patient": patient, "empty": page.url}
 
 
-def test_every_page_tells_assistive_software_what_it_is_and_fits_a_telephone(
-    signed_in: Page, addresses: list[str]
+@pytest.fixture(params=["en-gb", "de"])
+def language(request: pytest.FixtureRequest, served: Served) -> Callable[[Page], str]:
+    """Makes a page speak one of the languages; gives its code."""
+
+    def choose(page: Page) -> str:
+        cookie = {"name": "django_language", "value": request.param, "url": served.url}
+        page.context.add_cookies([cookie])  # type: ignore[list-item]
+        return str(request.param)
+
+    return choose
+
+
+def test_every_page_is_accessible_and_fits(
+    signed_in: Page, records: dict[str, str], language: Callable[[Page], str]
 ) -> None:
+    code = language(signed_in)
+    assert looked_at(signed_in, pages.SIGNED_IN, records, code) == {}
+
+
+def test_signing_in_is_accessible_and_fits(watched: Page, language: Callable[[Page], str]) -> None:
+    assert looked_at(watched, pages.SIGNED_OUT, {}, language(watched)) == {}
+
+
+def test_error_pages_are_accessible_and_fit(watched: Page) -> None:
     found = {}
-    for address in addresses:
-        for width in (1280, 390):
-            signed_in.set_viewport_size({"width": width, "height": 844})
-            answer = signed_in.goto(address)
-            assert answer, address
-            assert answer.ok, address
-            problems = signed_in.evaluate(PROBLEMS)
-            excess = signed_in.evaluate("document.documentElement.scrollWidth - innerWidth")
-            if excess > 0:
-                problems.append(f"{excess} pixels too wide")
-            if problems:
-                found[f"{address} at {width}"] = problems
-    assert found == {}
+    for name in pages.ERRORS:
+        body = render_to_string(name, request=stranger())
+        answer = partial(put_in_place, body)
+        watched.route("**/an-error", answer)
+        watched.goto("/an-error")
+        found[name] = problems(watched)
+        watched.unroute("**/an-error", answer)
+    assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
 def test_the_checks_above_see_what_is_wrong(watched: Page) -> None:
     watched.goto("/login")
-    assert watched.evaluate(PROBLEMS) == []
+    assert problems(watched) == []
     watched.evaluate(
         "document.querySelector('main').innerHTML ="
-        "'<h3></h3><img><input><a href=/></a><button id=main></button><table></table>'"
+        "'<h3>A</h3><img><input><a href=/></a><button></button><p style=width:2000px>Wide</p>'"
+        "+ '<p id=dim>Dim</p>'"
     )
-    found = " ".join(watched.evaluate(PROBLEMS))
-    for problem in ("not one h1", "no alt", "no label", "no name", "no caption", "id main twice"):
+    watched.add_style_tag(
+        content="@media (prefers-color-scheme: dark) { #dim { color: #333; background: #222 } }"
+    )
+    found = " ".join(problems(watched))
+    for problem in (
+        "page-has-heading-one",
+        "image-alt",
+        "label",
+        "link-name",
+        "button-name",
+        "dark: color-contrast",
+        "too wide for a tablet",
+    ):
         assert problem in found
+
+
+def looked_at(
+    page: Page, which: Iterable[pages.Page], records: dict[str, str], code: str
+) -> dict[str, list[str]]:
+    """What is wrong with each of the pages, by its path; nothing for those that are right."""
+    found = {}
+    for one in which:
+        page.set_viewport_size({"width": 1280, "height": 800})
+        answer = page.goto(one.path.format(**records))
+        if one.submit:
+            # The server is to complain, not the browser.
+            page.evaluate("document.querySelectorAll('form').forEach(f => f.noValidate = true)")
+            with page.expect_navigation() as navigation:
+                page.locator("main form[method=post] button[type=submit]").last.click()
+            answer = navigation.value
+        assert answer, one
+        assert answer.status == one.status, one
+        assert page.locator("html").get_attribute("lang") == code
+        # No colour depends on the language.
+        if wrong := problems(page, dark=code == "en-gb"):
+            found[f"{one.path}, submitted: {one.submit}"] = wrong
+    return found
+
+
+def problems(page: Page, *, dark: bool = True) -> list[str]:
+    """What is wrong with the open page, in light and in dark, at every width."""
+    found = axe.violations(page)
+    if dark:
+        page.emulate_media(color_scheme="dark")
+        found += [f"dark: {wrong}" for wrong in axe.violations(page, rules=axe.COLOURS)]
+        page.emulate_media(color_scheme="light")
+    for name, width in WIDTHS.items():
+        page.set_viewport_size({"width": width, "height": 844})
+        excess = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        if excess > 0:
+            found.append(f"{excess} pixels too wide for a {name}")
+    return found
+
+
+def put_in_place(body: str, route: Route) -> None:
+    """Answer with ``body`` instead of the server."""
+    route.fulfill(body=body, content_type="text/html")
+
+
+def stranger() -> HttpRequest:
+    """A request of nobody."""
+    request = RequestFactory().get("/an-error")
+    request.user = AnonymousUser()
+    return request
 
 
 def test_sign_in_to_result_with_the_keyboard_alone(

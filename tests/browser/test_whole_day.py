@@ -112,7 +112,9 @@ def sign(page: Page, served: Served, *, comment: str) -> None:
     page.get_by_label("Reason for differing from the software").fill("Drawn fields.")
     page.get_by_label("Your password").fill(served.password)
     page.get_by_role("button", name="Sign", exact=True).click()
-    expect(page.get_by_text(re.compile(r"The case is signed\. Report \d is kept\."))).to_be_visible()
+    expect(
+        page.get_by_text(re.compile(r"The case is signed\. Report \d is kept\."))
+    ).to_be_visible()
 
 
 def report_text(page: Page, served: Served) -> str:

@@ -1,0 +1,45 @@
+"""What the values of the rows are called, in the language of whoever looks."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
+
+_LABELS: dict[str, Promise] = {
+    # One field: its status, what the software says of it, what a person says.
+    "received": pgettext_lazy("status of a field", "Received"),
+    "screened": pgettext_lazy("status of a field", "Screened"),
+    "refused": pgettext_lazy("status of a field", "Refused"),
+    "failed": _("Failed"),
+    "rejected": _("Rejected"),
+    "indeterminate": _("Indeterminate"),
+    "suspicious": _("Suspicious"),
+    "not_suspicious": _("Not suspicious"),
+    "agree": pgettext_lazy("a person's verdict", "Agree"),
+    "override": pgettext_lazy("a person's verdict", "Override"),
+    "unusable": pgettext_lazy("a person's verdict", "Unusable"),
+    "review": pgettext_lazy("meaning of a signature", "Review"),
+    "approval": pgettext_lazy("meaning of a signature", "Approval"),
+    # A case: its status, what the software says of it, by which rule.
+    "new": pgettext_lazy("status of a case", "New"),
+    "in_review": pgettext_lazy("status of a case", "In review"),
+    "signed": pgettext_lazy("status of a case", "Signed"),
+    "amended": pgettext_lazy("status of a case", "Amended"),
+    "waiting": _("Waiting"),
+    "suspicious_field": _("Suspicious field"),
+    "fields_wait": _("Fields wait"),
+    "too_few_fields": _("Too few fields"),
+    "indeterminate_field": _("Indeterminate field"),
+    "all_not_suspicious": _("All not suspicious"),
+}
+
+
+def choices(values: Iterable[StrEnum]) -> list[tuple[str, Promise]]:
+    """The choices of a database column that holds one of ``values``.
+
+    Raises:
+        KeyError: one of them has no label here.
+    """
+    return [(value.value, _LABELS[value.value]) for value in values]

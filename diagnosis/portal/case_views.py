@@ -24,12 +24,13 @@ from diagnosis.state import Verdict
 from patients.services import listing_record
 
 PAGE_SIZE = 50
+VIEW_CASES = "diagnosis.view_case"
 REVIEW = "diagnosis.add_review"
 MANAGE = "diagnosis.change_case"
 
 
 @require_safe
-@permission_required(VIEW, raise_exception=True)
+@permission_required((VIEW, VIEW_CASES), raise_exception=True)
 def worklist(request: HttpRequest) -> HttpResponse:
     """Open cases, or those that a view and a search leave."""
     shown, search = request.GET.get("show", ""), request.GET.get("search", "").strip()

@@ -3,6 +3,7 @@
 from diagnosis.models.case import Case, Priority
 from diagnosis.models.diagnosis import (
     ATTEMPTS_ALLOWED,
+    DEMONSTRATION,
     FIELD_KINDS,
     RESULT_FIELDS,
     Diagnosis,
@@ -14,6 +15,7 @@ from diagnosis.models.shadow import ShadowAnswer
 
 __all__ = [
     "ATTEMPTS_ALLOWED",
+    "DEMONSTRATION",
     "FIELD_KINDS",
     "RESULT_FIELDS",
     "Case",

@@ -19,6 +19,7 @@ from diagnosis.cases import (
 )
 from diagnosis.models import Case, Priority
 from diagnosis.portal.forms import ReviewForm
+from diagnosis.portal.guide_views import guide_context
 from diagnosis.portal.views import VIEW
 from diagnosis.state import Verdict
 from patients.services import listing_record
@@ -43,6 +44,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
         "shown": shown,
         "search": search,
         "views": {name: view.title for name, view in case_selectors.VIEWS.items()},
+        **guide_context(request),
     }
     return render(request, "diagnosis/worklist.html", context)
 

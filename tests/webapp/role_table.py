@@ -14,6 +14,7 @@ GET                    readyz                               T H A U N -
 GET                    metrics                              T H A U N -
 
 GET                                                         T H A U
+POST                   guide/hide                           H
 GET                    diagnoses                            T H A U
 GET                    diagnoses/unassigned                 T H A U
 POST                   diagnoses/unassigned                 T H

@@ -217,10 +217,9 @@ class _Offers(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
-        if tag == "a" and (address := values.get("href")):
-            self.found.add(("GET", address))
-        elif tag == "img" and (address := values.get("src")):
-            self.found.add(("GET", address))
+        shown = values.get({"a": "href", "img": "src"}.get(tag, ""))
+        if shown:
+            self.found.add(("GET", shown))
         elif tag == "form" and values.get("method") != "dialog":
             address = values.get("action") or self.address
             self.found.add(((values.get("method") or "get").upper(), address))

@@ -6,12 +6,14 @@ stands in the rows and in the audit trail anyway.
 
 from dataclasses import dataclass
 
-from django.contrib.auth.models import AbstractBaseUser
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 
 from diagnosis.models import DEMONSTRATION, Case
+from patients.models import Patient
 from webapp.audit.models import AuditEvent
 
+ORDERED = "demonstration.ordered"
 # Actions of the audit trail that the steps are known by.
 OPENED, SIGNED, REPORT_OPENED = "specimen.viewed", "case.signed", "report.viewed"
 
@@ -41,7 +43,7 @@ class Guide:
         return self.opened and self.read and self.signed and self.reported
 
 
-def guide_of(user: AbstractBaseUser, *, specimen_id: int | None = None) -> Guide | None:
+def guide_of(user: User, *, specimen_id: int | None = None) -> Guide | None:
     """The guide for a user; ``None`` without a demonstration, and for who has signed a real case.
 
     Args:
@@ -68,7 +70,13 @@ def guide_of(user: AbstractBaseUser, *, specimen_id: int | None = None) -> Guide
     return _guide(user, chosen, again)
 
 
-def _guide(user: AbstractBaseUser, case: Case, again: Case | None) -> Guide:
+def demonstration_pending() -> bool:
+    """Whether a demonstration was ordered from the worker and is not there yet."""
+    ordered = AuditEvent.objects.filter(action=ORDERED).exists()
+    return ordered and not Patient.objects.filter(is_demonstration=True).exists()
+
+
+def _guide(user: User, case: Case, again: Case | None) -> Guide:
     opened = _events(user, OPENED).filter(
         target_type="patients.specimen", target_id=str(case.specimen_id)
     )
@@ -90,5 +98,5 @@ def _guide(user: AbstractBaseUser, case: Case, again: Case | None) -> Guide:
     )
 
 
-def _events(user: AbstractBaseUser, action: str) -> QuerySet[AuditEvent]:
+def _events(user: User, action: str) -> QuerySet[AuditEvent]:
     return AuditEvent.objects.filter(actor=user, action=action)

@@ -12,9 +12,11 @@ from django_tasks import task
 
 from diagnosis import demonstration, screening, shadow
 from diagnosis.errors import ContractError
+from diagnosis.guide import ORDERED
 from diagnosis.predictor import stable_predictor
 from diagnosis.selectors import diagnoses_due
 from patients.models import Patient
+from webapp.audit.services import audit_record
 
 logger = logging.getLogger(__name__)
 
@@ -56,6 +58,8 @@ def demonstration_order(*, username: str) -> None:
         draw_demonstration.enqueue(actor.pk)
     except Exception as error:  # of whichever queue; the product starts without a demonstration
         logger.warning("The task queue is away: %s", type(error).__name__)
+    else:
+        audit_record(actor=actor, action=ORDERED, target=actor)
 
 
 def wake_worker() -> None:

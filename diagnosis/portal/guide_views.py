@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.views.decorators.http import require_POST
 
-from diagnosis.guide import guide_of
+from diagnosis.guide import demonstration_pending, guide_of
 from patients.models import Specimen
 
 READ = "diagnosis.add_review"
@@ -17,7 +17,9 @@ HIDDEN_FOR_S = 365 * 24 * 60 * 60
 
 
 def guide_context(request: HttpRequest, specimen: Specimen | None = None) -> dict[str, Any]:
-    """``guide`` for a template: ``None`` for who reads no fields, or has hidden it.
+    """``guide`` and ``demonstration_pending`` for a template.
+
+    Neither for who reads no fields, or has hidden it.
 
     Args:
         specimen: the one that the page shows; its guide is that of its own case.
@@ -25,8 +27,9 @@ def guide_context(request: HttpRequest, specimen: Specimen | None = None) -> dic
     user = cast(User, request.user)
     hidden = _cookie(user) in request.COOKIES
     if hidden or not user.has_perm(READ) or (specimen and not specimen.patient.is_demonstration):
-        return {"guide": None}
-    return {"guide": guide_of(user, specimen_id=specimen.pk if specimen else None)}
+        return {}
+    guide = guide_of(user, specimen_id=specimen.pk if specimen else None)
+    return {"guide": guide, "demonstration_pending": guide is None and demonstration_pending()}
 
 
 @require_POST

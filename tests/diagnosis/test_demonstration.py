@@ -12,6 +12,7 @@ from rest_framework.test import APIClient
 
 from diagnosis import demonstration
 from diagnosis.errors import ImageRefused
+from diagnosis.guide import demonstration_pending
 from diagnosis.imaging.synthetic import draw_smear
 from diagnosis.models import DEMONSTRATION, Case, Diagnosis
 from diagnosis.services import diagnosis_assign, diagnosis_create
@@ -20,6 +21,7 @@ from diagnosis.tasks import demonstration_order, draw_demonstration
 from patients.models import Patient, Specimen
 from patients.services import specimen_update
 from tests.diagnosis.portal import records
+from tests.product import ROOT
 
 pytestmark = pytest.mark.django_db
 WORDS = "Demonstration · drawn, not a patient"
@@ -96,6 +98,7 @@ def test_it_is_ordered_for_an_empty_installation_with_its_user_alone(
         User.objects.update(is_active=False)
     demonstration_order(username="nobody" if there == "no user" else clinician.username)
     assert ordered == ([clinician.pk] if there == "nobody" else [])
+    assert demonstration_pending() is bool(ordered)
 
 
 def test_a_queue_that_is_away_stops_no_start(
@@ -106,6 +109,7 @@ def test_a_queue_that_is_away_stops_no_start(
 
     monkeypatch.setattr(type(draw_demonstration), "enqueue", away)
     demonstration_order(username=clinician.username)
+    assert not demonstration_pending()
 
 
 def test_the_second_of_two_orders_adds_nothing(clinician: User) -> None:
@@ -170,16 +174,18 @@ def test_every_page_that_shows_it_says_so_and_no_other_does(
 ) -> None:
     field = drawn[0].diagnoses.earliest("id")
     number, pk = drawn[0].accession_number, drawn[0].patient.pk
-    shown = [
-        "/", "/diagnoses", "/patients/", f"/patients/{pk}", f"/patients/{pk}/edit",
-        f"/patients/{pk}/delete", f"/specimens/{number}", f"/specimens/{number}/edit",
-        f"/specimens/{number}/delete", f"/diagnoses/{field.pk}",
-    ]  # fmt: skip
-    for address in shown:
-        assert WORDS in client_signed_in.get(address).content.decode(), address
+    shown = {  # how often: on each row of a list in short, everywhere else in full
+        "/": 3, "/diagnoses": 3, "/patients/": 1, f"/patients/{pk}": 1, f"/patients/{pk}/edit": 1,
+        f"/patients/{pk}/delete": 1, f"/specimens/{number}": 1, f"/specimens/{number}/edit": 1,
+        f"/specimens/{number}/delete": 1, f"/diagnoses/{field.pk}": 1,
+    }  # fmt: skip
+    for address, times in shown.items():
+        page = client_signed_in.get(address).content.decode()
+        assert page.count("badge--demonstration") == times, address
+        assert WORDS in page or address in ("/diagnoses", "/patients/"), address
     records.screened(clinician, real)
     for address in (f"/patients/{real.patient_id}", f"/specimens/{real}", "/patients/new"):
-        assert WORDS not in client_signed_in.get(address).content.decode(), address
+        assert "Demonstration" not in client_signed_in.get(address).content.decode(), address
 
 
 def test_every_answer_of_the_api_that_shows_it_says_so(
@@ -203,6 +209,12 @@ def test_the_command_screens_and_says_what_came_of_it(
     assert re.search(r"Specimen DEMO-1: \w+, \w+\nSpecimen DEMO-2: \w+\n", said)
     assert "received" not in said
     assert not Diagnosis.objects.filter(status=Status.RECEIVED).exists()
+
+
+def test_no_production_installation_makes_it() -> None:
+    files = [ROOT / "docker-compose.yml", ROOT / "Dockerfile", ROOT / "serving/entrypoint.py"]
+    for file in (*files, *(ROOT / "serving/kubernetes").glob("*.yaml")):
+        assert not re.search(r"manage\.py serve|demo_", file.read_text()), file.name
 
 
 def test_the_command_needs_a_user_to_stand_for() -> None:

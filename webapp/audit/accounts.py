@@ -147,7 +147,7 @@ class RoleAdmin(_WriteAuditedAdmin, GroupAdmin):
         return super().has_delete_permission(request, obj) and self._may_touch(request, obj)
 
     def _may_touch(self, request: HttpRequest, obj: Group | None) -> bool:
-        own = obj is not None and obj.user_set.filter(pk=request.user.pk).exists()
+        own = obj is not None and obj in request.user.groups.all()
         return not own or _is_superuser(request)
 
 

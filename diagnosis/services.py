@@ -9,8 +9,10 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from diagnosis.cases import case_refresh
+from diagnosis.errors import ImageRefused
 from diagnosis.imaging.decode import to_stored
 from diagnosis.media import media_write
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
@@ -39,6 +41,7 @@ def diagnosis_create(
     file_name: str = "",
     specimen: Specimen | None = None,
     deferred: bool = False,
+    drawn: bool = False,
 ) -> tuple[Diagnosis, bool]:
     """Store an uploaded field as ``received``; gives the row and whether it is new.
 
@@ -47,10 +50,14 @@ def diagnosis_create(
 
     Args:
         deferred: the worker is to screen it, not the caller.
+        drawn: the software made it, for the demonstration, which takes nothing else.
 
     Raises:
-        ImageRefused: the upload is not an image that can be read. Nothing is kept.
+        ImageRefused: the upload is not an image that can be read, or the specimen belongs to the
+            demonstration. Nothing is kept.
     """
+    if not drawn:
+        _refuse_demonstration(specimen)
     upload_sha256 = hashlib.sha256(upload).hexdigest()
     key = _intake_key(specimen, upload_sha256)
     if existing := Diagnosis.objects.filter(intake_key=key).first():
@@ -108,8 +115,10 @@ def diagnosis_assign(*, actor: AbstractBaseUser, diagnosis: Diagnosis, specimen:
 
     Raises:
         AlreadyThere: the specimen already holds the same upload.
+        ImageRefused: the specimen belongs to the demonstration.
         ValueError: the field is assigned already.
     """
+    _refuse_demonstration(specimen)
     key = _intake_key(specimen, diagnosis.upload_sha256)
     try:
         with transaction.atomic():
@@ -128,6 +137,16 @@ def diagnosis_assign(*, actor: AbstractBaseUser, diagnosis: Diagnosis, specimen:
     except IntegrityError as error:
         raise AlreadyThere(Diagnosis.objects.get(intake_key=key)) from error
     diagnosis.refresh_from_db()
+
+
+def _refuse_demonstration(specimen: Specimen | None) -> None:
+    """A photograph among drawings would be taken for one of them, and be lost to its patient."""
+    if specimen is not None and specimen.patient.is_demonstration:
+        raise ImageRefused(
+            "demonstration",
+            _("This specimen is a demonstration, which holds drawings alone."),
+            _("Register a patient and a specimen, and send the field there."),
+        )
 
 
 def _intake_key(specimen: Specimen | None, upload_sha256: str) -> str:

@@ -49,8 +49,9 @@ class _ServiceAdmin(ReadAuditedAdmin):
 class PatientAdmin(_ServiceAdmin):
     """Patients."""
 
-    list_display = ("name", "medical_record_number", "date_of_birth", "sex")
-    list_filter = ("sex",)
+    list_display = ("name", "medical_record_number", "date_of_birth", "sex", "is_demonstration")
+    list_filter = ("sex", "is_demonstration")
+    readonly_fields = ("is_demonstration",)
     search_fields = ("name", "medical_record_number", "specimens__accession_number")
 
     update = staticmethod(services.patient_update)

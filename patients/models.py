@@ -81,7 +81,15 @@ def validate_past_time(value: datetime) -> None:
 
 
 class Patient(models.Model):
-    """A person. Deleting one deletes its specimens, unless a diagnosis refers to them."""
+    """A person. Deleting one deletes its specimens, unless a diagnosis refers to them.
+
+    Attributes:
+        is_demonstration: no person at all: every field was drawn by the software. Said once, when
+            the row is made, and on every page, report and answer of the API that shows it.
+        DEMONSTRATION: the words for it.
+    """
+
+    DEMONSTRATION = _("Demonstration · drawn, not a patient")
 
     medical_record_number = IdentifierField(
         max_length=64,
@@ -107,6 +115,9 @@ class Patient(models.Model):
         help_text=_("Leave empty if unknown."),
     )
     sex = models.CharField(max_length=7, choices=Sex, default=Sex.UNKNOWN)
+    is_demonstration = models.BooleanField(
+        default=False, editable=False, help_text="No person: drawn by the software."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -198,3 +209,16 @@ class Specimen(models.Model):
             raise ValidationError(
                 {"received_at": _("The specimen is received before it is collected; correct one.")}
             )
+        if self.pk and self.patient_id and self._crosses_demonstration():
+            raise ValidationError(
+                _(
+                    "Drawn fields never come into a patient's record, nor a patient's fields into "
+                    "the demonstration; leave the specimen where it is."
+                ),
+                "demonstration",
+            )
+
+    def _crosses_demonstration(self) -> bool:
+        """Whether it would move from the demonstration to a patient, or back."""
+        before = Patient.objects.filter(specimens=self.pk).first()
+        return before is not None and before.is_demonstration != self.patient.is_demonstration

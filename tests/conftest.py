@@ -79,11 +79,11 @@ def _media(settings: "SettingsWrapper", tmp_path: Path) -> None:
 
 @pytest.fixture
 def clinician(db: None, django_user_model: "type[User]") -> "User":
-    """A signed-up clinician, ``clinician``, whose password nobody knows."""
+    """A haematologist, ``clinician``, whose password nobody knows."""
     from django.contrib.auth.models import Group
 
     user = django_user_model.objects.create_user("clinician")
-    user.groups.add(Group.objects.get(name="Clinician"))
+    user.groups.add(Group.objects.get(name="Haematologist"))
     return user
 
 

@@ -21,7 +21,8 @@ class AccessionMixin(serializers.Serializer[Any]):
         """The specimen; ``None`` if none was named."""
         if not accession:
             return None
-        specimen = Specimen.objects.filter(accession_number=accession).first()
+        specimens = Specimen.objects.select_related("patient")
+        specimen = specimens.filter(accession_number=accession).first()
         if specimen is None:
             raise Problem(
                 422,
@@ -139,6 +140,9 @@ class DiagnosisSerializer(serializers.ModelSerializer[Diagnosis]):
     specimen = serializers.CharField(
         source="specimen.accession_number", allow_null=True, help_text="Accession number."
     )
+    is_demonstration = serializers.SerializerMethodField(
+        help_text="Drawn by the software, of no person."
+    )
     failure = serializers.CharField(
         allow_blank=True, help_text="Why a `failed` field has no result; otherwise empty."
     )
@@ -156,6 +160,7 @@ class DiagnosisSerializer(serializers.ModelSerializer[Diagnosis]):
             "validation",
             "model",
             "specimen",
+            "is_demonstration",
             "file_name",
             "failure",
             "created_at",
@@ -168,6 +173,10 @@ class DiagnosisSerializer(serializers.ModelSerializer[Diagnosis]):
         """In the labels' order, which MySQL does not keep."""
         values = diagnosis.probabilities
         return values and {label: values[label] for label in LABELS if label in values}
+
+    def get_is_demonstration(self, diagnosis: Diagnosis) -> bool:
+        """As its patient's."""
+        return diagnosis.specimen is not None and diagnosis.specimen.patient.is_demonstration
 
     @extend_schema_field(ModelReferenceSerializer(allow_null=True))
     def get_model(self, diagnosis: Diagnosis) -> dict[str, Any] | None:

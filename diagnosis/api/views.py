@@ -67,7 +67,7 @@ def _problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
 class _RecordView(generics.GenericAPIView[Diagnosis]):
     """A view of diagnoses: Django's permissions on them."""
 
-    queryset = Diagnosis.objects.select_related("specimen")
+    queryset = Diagnosis.objects.select_related("specimen__patient")
     serializer_class = DiagnosisSerializer
 
 
@@ -186,7 +186,9 @@ class DiagnosisView(_RecordView):
         request=AssignRequest,
         responses={
             200: DiagnosisSerializer,
-            (422, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, "Unknown accession number."),
+            (422, MEDIA_TYPE): OpenApiResponse(
+                ProblemSerializer, "Unknown accession number, or one of the demonstration."
+            ),
             **_problems(400, 404, 409, 415),
         },
     )
@@ -205,6 +207,8 @@ class DiagnosisView(_RecordView):
             raise Problem(409, "already_assigned", str(error)) from error
         except services.AlreadyThere as error:
             raise Problem(409, "already_there", str(error), id=error.existing.pk) from error
+        except ImageRefused as error:
+            raise Problem(422, error.code, f"{error.message} {error.fix}") from error
         return Response(self.get_serializer(diagnosis).data)
 
 

@@ -65,6 +65,20 @@ def draw_smear(
     return _photograph(field, height, width, rng)
 
 
+def draw_document(height: int = 768, width: int = 1024) -> NDArray[np.uint8]:
+    """Draw a printed page, as somebody might upload it by mistake: an image and no smear.
+
+    Returns:
+        uint8 [height, width, 3] RGB.
+    """
+    page = np.full((_HEIGHT, _WIDTH, 3), 252, np.uint8)
+    for line in range(18):
+        text = f"{line + 1:02d}  {MARK}  REQUEST FORM  {line * 37 % 11:02d}"
+        where = (60, 70 + 38 * line)
+        cv2.putText(page, text, where, cv2.FONT_HERSHEY_SIMPLEX, 0.9, (20, 20, 20), 2, cv2.LINE_AA)
+    return np.asarray(cv2.resize(page, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
 def _mix_stain(rng: np.random.Generator) -> _Stain:
     """A slide's colours: somewhere between pale grey-blue, strong blue and lilac."""
     share = rng.dirichlet((2.5, 1.0, 1.0))

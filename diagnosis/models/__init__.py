@@ -3,6 +3,7 @@
 from diagnosis.models.case import Case, Priority
 from diagnosis.models.diagnosis import (
     ATTEMPTS_ALLOWED,
+    DEMONSTRATION,
     FIELD_KINDS,
     RESULT_FIELDS,
     Diagnosis,
@@ -15,6 +16,7 @@ from diagnosis.models.signoff import Amendment, Conclusion, Report, Signature
 
 __all__ = [
     "ATTEMPTS_ALLOWED",
+    "DEMONSTRATION",
     "FIELD_KINDS",
     "RESULT_FIELDS",
     "Amendment",

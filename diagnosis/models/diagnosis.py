@@ -46,6 +46,10 @@ FIELD_KINDS = {
 }
 
 
+# Of cases and of diagnoses: `exclude` it from whatever counts or measures.
+DEMONSTRATION = Q(specimen__patient__is_demonstration=True)
+
+
 class ReadOnlyResultError(Exception):
     """Something tried to change or delete a stored result."""
 

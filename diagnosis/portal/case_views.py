@@ -19,7 +19,8 @@ from diagnosis.cases import (
 )
 from diagnosis.models import Case, Priority
 from diagnosis.portal.forms import ReviewForm
-from diagnosis.portal.permissions import MANAGE, REVIEW, VIEW
+from diagnosis.portal.guide_views import guide_context
+from diagnosis.portal.permissions import MANAGE, REVIEW, VIEW, VIEW_CASES
 from diagnosis.state import Verdict
 from patients.services import listing_record
 
@@ -27,7 +28,7 @@ PAGE_SIZE = 50
 
 
 @require_safe
-@permission_required(VIEW, raise_exception=True)
+@permission_required((VIEW, VIEW_CASES), raise_exception=True)
 def worklist(request: HttpRequest) -> HttpResponse:
     """Open cases, or those that a view and a search leave."""
     shown, search = request.GET.get("show", ""), request.GET.get("search", "").strip()
@@ -40,6 +41,7 @@ def worklist(request: HttpRequest) -> HttpResponse:
         "shown": shown,
         "search": search,
         "views": {name: view.title for name, view in case_selectors.VIEWS.items()},
+        **guide_context(request),
     }
     return render(request, "diagnosis/worklist.html", context)
 

@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from diagnosis.portal import case_views, sign_views, views
+from diagnosis.portal import case_views, guide_views, sign_views, views
 
 urlpatterns = [
     path("", case_views.worklist, name="worklist"),
+    path("guide/hide", guide_views.guide_hide, name="guide_hide"),
     path("diagnoses", views.field_list, name="field_list"),
     path("patients/<int:pk>", views.patient_detail, name="patient_detail"),
     path("specimens/<str:accession>", views.specimen_detail, name="specimen_detail"),

@@ -18,12 +18,14 @@ from django.views.decorators.http import require_http_methods, require_safe
 from diagnosis import selectors, services
 from diagnosis.aggregate import FieldCounts
 from diagnosis.case_selectors import case_of, reviews_of
+from diagnosis.errors import ImageRefused
 from diagnosis.imaging.contract import LABELS
 from diagnosis.imaging.thumbnail import thumbnail
 from diagnosis.media import media_read
 from diagnosis.models import FIELD_KINDS, Diagnosis, Priority
 from diagnosis.portal import wording
 from diagnosis.portal.forms import AssignForm
+from diagnosis.portal.guide_views import guide_context
 from diagnosis.portal.permissions import ADD, ASSIGN, VIEW
 from diagnosis.portal.sign_state import sign_state
 from diagnosis.portal.uploads import fields_upload
@@ -123,6 +125,8 @@ def diagnosis_assign(request: HttpRequest, pk: int) -> HttpResponse:
             )
         except services.AlreadyThere as already:
             form.add_error("accession_number", f"{already} It is diagnosis {already.existing.pk}.")
+        except ImageRefused as refusal:
+            form.add_error("accession_number", f"{refusal.message} {refusal.fix}")
         except ValueError as error:
             form.add_error(None, str(error))
         else:
@@ -178,6 +182,7 @@ def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
     return {
         "case": case,
         **(sign_state(case) if case else {}),
+        **guide_context(request, specimen),
         "preliminary": wording.PRELIMINARY,
         "priorities": Priority.choices,
         "usable": counts.usable,

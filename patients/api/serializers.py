@@ -41,7 +41,16 @@ class PatientSerializer(serializers.ModelSerializer[Patient]):
 
     class Meta:
         model = Patient
-        fields = ["id", "medical_record_number", "name", "date_of_birth", "sex", "created_at"]
+        fields = [
+            "id",
+            "medical_record_number",
+            "name",
+            "date_of_birth",
+            "sex",
+            "is_demonstration",
+            "created_at",
+        ]
+        read_only_fields = ["is_demonstration"]
 
     def create(self, validated_data: dict[str, Any]) -> Patient:
         """Register a patient."""
@@ -55,6 +64,12 @@ class PatientSerializer(serializers.ModelSerializer[Patient]):
 class SpecimenSerializer(serializers.ModelSerializer[Specimen]):
     """A specimen; ``patient`` is the patient's ``id``."""
 
+    is_demonstration = serializers.BooleanField(
+        source="patient.is_demonstration",
+        read_only=True,
+        help_text="No person: drawn by the software.",
+    )
+
     class Meta:
         model = Specimen
         fields = [
@@ -65,6 +80,7 @@ class SpecimenSerializer(serializers.ModelSerializer[Specimen]):
             "stain",
             "site",
             "objective",
+            "is_demonstration",
             "created_at",
         ]
 

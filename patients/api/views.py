@@ -88,7 +88,7 @@ class PatientViewSet(_ServiceViewSet):
 class SpecimenViewSet(_ServiceViewSet):
     """Specimens, by accession number."""
 
-    queryset = Specimen.objects.all()
+    queryset = Specimen.objects.select_related("patient")
     serializer_class = SpecimenSerializer
     lookup_field = "accession_number"
     lookup_url_kwarg = "accession"

@@ -43,5 +43,5 @@ def sign(actor: User, case: Case, headline: str = "suspicious", **said: str) -> 
 def second_clinician() -> User:
     """Another person who may sign."""
     user = User.objects.create_user("second", first_name="Grete", last_name="Zweite")
-    user.groups.add(Group.objects.get(name="Clinician"))
+    user.groups.add(Group.objects.get(name="Haematologist"))
     return user

@@ -37,7 +37,7 @@ class Site:
 def make_site() -> Site:
     """A patient, a specimen and diagnoses in every status; needs a predictor that accepts."""
     actor = User.objects.create_user("clinician")
-    actor.groups.add(Group.objects.get(name="Clinician"))
+    actor.groups.add(Group.objects.get(name="Haematologist"))
     patient = patient_create(actor=actor, medical_record_number="MRN-1", name=NAME)
     specimen = specimen_create(actor=actor, patient=patient, accession_number="S-1")
     for upload in (smear_jpeg(1), smear_jpeg(2), document_jpeg()):

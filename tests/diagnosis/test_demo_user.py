@@ -27,11 +27,11 @@ def _no_password_given(settings: "SettingsWrapper") -> None:
     settings.DEMO_PASSWORD = ""
 
 
-def test_makes_a_clinician_and_shows_the_password_once() -> None:
+def test_makes_a_haematologist_and_shows_the_password_once() -> None:
     first = re.search(r"password (\S{16});", demo_user())
     user = User.objects.get(username="demo")
     assert user.check_password(first[1])
-    assert [group.name for group in user.groups.all()] == ["Clinician"]
+    assert [group.name for group in user.groups.all()] == ["Haematologist"]
     assert not user.is_staff
     assert not user.is_superuser
     assert demo_user() == ""

@@ -1,52 +1,40 @@
-"""``manage.py demo_data``: a synthetic patient with synthetic fields, to look around with."""
+"""``manage.py demo_data``: the demonstration, or one more of its cases."""
 
 from typing import Any
 
-import cv2
 from django.contrib.auth import get_user_model
+from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from diagnosis.imaging.synthetic import CAPTION, draw_smear
-from diagnosis.screening import diagnosis_run
-from diagnosis.services import diagnosis_create
-from patients.models import Patient, Specimen
-from patients.services import patient_create, specimen_create
-
-NUMBER = "SYNTHETIC-1"
+from diagnosis.demonstration import demonstration_draw
+from diagnosis.imaging.synthetic import CAPTION
+from diagnosis.models import Diagnosis
+from diagnosis.tasks import screen_waiting
 
 
 class Command(BaseCommand):
-    """Goes through the same services as an upload; running it again adds nothing twice."""
+    """What `make run` has its worker do on an empty database; run again, it adds a case."""
 
-    help = "Add a synthetic patient with one specimen and a few synthetic fields."
+    help = "Add the demonstration of synthetic fields, or one more case to it."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Who is recorded as having uploaded them, and how many."""
+        """Who is recorded as having uploaded them."""
         parser.add_argument("--user", default="demo")
-        parser.add_argument("--fields", type=int, default=6)
 
-    def handle(self, *args: Any, user: str, fields: int, **options: Any) -> None:
-        """Create what is missing, and screen every field."""
+    def handle(self, *args: Any, user: str, **options: Any) -> None:
+        """Draw what comes next, and screen every field."""
         actor = get_user_model().objects.filter(username=user).first()
         if actor is None:
             raise CommandError(f"There is no user {user!r}; name one with --user.")
-        patient = Patient.objects.filter(medical_record_number=NUMBER).first()
-        if patient is None:
-            patient = patient_create(
-                actor=actor, medical_record_number=NUMBER, name="Synthetic, drawn by software"
-            )
-        specimen = Specimen.objects.filter(accession_number=NUMBER).first()
-        if specimen is None:
-            specimen = specimen_create(actor=actor, patient=patient, accession_number=NUMBER)
-        for seed in range(1, fields + 1):
-            drawing = cv2.cvtColor(draw_smear(seed), cv2.COLOR_RGB2BGR)
-            _, jpeg = cv2.imencode(".jpg", drawing)
-            diagnosis, _ = diagnosis_create(
-                actor=actor,
-                upload=jpeg.tobytes(),
-                file_name=f"synthetic-{seed}.jpg",
-                specimen=specimen,
-            )
-            diagnosis = diagnosis_run(diagnosis_id=diagnosis.pk)
-            self.stdout.write(f"field {seed}: {diagnosis.outcome or diagnosis.status}")
-        self.stdout.write(f"Specimen {NUMBER}. {CAPTION}")
+        try:
+            specimens = demonstration_draw(actor=actor)
+        except ValidationError as error:
+            raise CommandError(
+                f"A number of the demonstration is taken: {' '.join(error.messages)}"
+            ) from error
+        screen_waiting.call()
+        for specimen in specimens:
+            fields = Diagnosis.objects.filter(specimen=specimen).order_by("id")
+            said = ", ".join(str(field.outcome or field.status) for field in fields)
+            self.stdout.write(f"Specimen {specimen}: {said}")
+        self.stdout.write(CAPTION)

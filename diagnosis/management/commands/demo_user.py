@@ -1,4 +1,4 @@
-"""``manage.py demo_user``: the clinician with whom a fresh installation is tried."""
+"""``manage.py demo_user``: the haematologist with whom a fresh installation is tried."""
 
 import secrets
 from typing import Any
@@ -10,7 +10,7 @@ from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
 
-from diagnosis.roles import CLINICIAN
+from diagnosis.roles import HAEMATOLOGIST
 
 USERNAME = "demo"
 
@@ -18,7 +18,7 @@ USERNAME = "demo"
 class Command(BaseCommand):
     """Creates the user once. To be rid of it, deactivate it rather than delete it."""
 
-    help = "Create the demonstration clinician `demo`, unless it is there already."
+    help = "Create the demonstration haematologist `demo`, unless it is there already."
 
     def handle(self, **options: Any) -> None:
         """Print a random password, this once; DEMO_PASSWORD is taken instead and not printed."""
@@ -34,7 +34,7 @@ class Command(BaseCommand):
 
     def _create(self, given: str) -> None:
         password = given or secrets.token_urlsafe(12)
-        user = User(username=USERNAME, first_name="Demonstration", last_name="clinician")
+        user = User(username=USERNAME, first_name="Demonstration", last_name="haematologist")
         try:
             validate_password(password, user)
         except ValidationError as error:
@@ -43,5 +43,5 @@ class Command(BaseCommand):
         user.set_password(password)
         with transaction.atomic():  # no user whose password was never seen
             user.save()
-            user.groups.add(Group.objects.get(name=CLINICIAN))
+            user.groups.add(Group.objects.get(name=HAEMATOLOGIST))
             self.stdout.write(f"Created the user {USERNAME} with {shown}; it is not shown again.")

@@ -19,6 +19,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 
+from diagnosis.management.commands.demo_user import USERNAME
+from diagnosis.tasks import demonstration_order
+
 HOST = "127.0.0.1"
 STOP_WITHIN_S = 15.0  # above gunicorn's graceful timeout
 
@@ -66,6 +69,7 @@ class Command(BaseCommand):
                 self.stdout.write(f"Bringing the database up to date ({pending} migrations) …")
             call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
             call_command("demo_user", stdout=self.stdout, skip_checks=True)
+            demonstration_order(username=USERNAME)
         except DatabaseError as error:
             raise CommandError(f"The database of DATABASE_URL does not answer: {error}") from error
 

@@ -48,6 +48,7 @@ def test_a_new_field_is_answered_with_its_stored_diagnosis(
         },
         "model": {"name": "all_smear", "version": 7, "digest": "c" * 64, "architecture": "test"},
         "specimen": "S-1",
+        "is_demonstration": False,
         "file_name": "field 1.jpg",
         "failure": "",
         "links": {

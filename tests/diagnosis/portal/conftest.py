@@ -36,7 +36,7 @@ def specimen(patient: Patient) -> Specimen:
 def reader(client: Client, django_user_model: type[User]) -> Client:
     """May see everything, and change nothing."""
     user = django_user_model.objects.create_user("reader")
-    names = ("view_patient", "view_specimen", "view_diagnosis")
+    names = ("view_patient", "view_specimen", "view_diagnosis", "view_case")
     user.user_permissions.add(*Permission.objects.filter(codename__in=names))
     client = Client()
     client.force_login(user)

@@ -134,7 +134,7 @@ def test_two_people_sign(signer: Client, client: Client, settings: Settings) -> 
     assert "Lena Reader has signed; another person’s signature is missing." in page
     assert "You have signed this" in sign(signer, comment="Blasts.")[1]
     second = User.objects.create_user("second", password=PASSWORD)
-    second.groups.add(Group.objects.get(name="Clinician"))
+    second.groups.add(Group.objects.get(name="Haematologist"))
     other = Client()
     other.force_login(second)
     page = other.get(SIGN).content.decode()
@@ -162,7 +162,7 @@ def test_a_signed_case_is_amended_for_a_reason(signer: Client, fields: list[Diag
 
 @pytest.mark.usefixtures("fields")
 def test_signing_and_amending_have_permissions_of_their_own(signer: Client) -> None:
-    group = Group.objects.get(name="Clinician")
+    group = Group.objects.get(name="Haematologist")
     group.permissions.remove(
         *Permission.objects.filter(codename__in=["add_signature", "add_amendment"])
     )

@@ -1,0 +1,22 @@
+"""``manage.py draw_smear``."""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from django.core.management import CommandError, call_command
+
+from diagnosis.imaging.synthetic import draw_smear
+
+
+def test_draw_smear_writes_the_drawing(tmp_path: Path) -> None:
+    call_command("draw_smear", str(tmp_path / "smear.png"), seed=3)
+    written = cv2.cvtColor(cv2.imread(str(tmp_path / "smear.png")), cv2.COLOR_BGR2RGB)
+    assert np.array_equal(written, draw_smear(3))
+
+
+@pytest.mark.parametrize("name", ["smear.txt", "nowhere/smear.png"])
+def test_draw_smear_says_why_it_cannot(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CommandError, match=r"smear\.(txt should end|png cannot be written)"):
+        call_command("draw_smear", str(tmp_path / name))

@@ -95,6 +95,8 @@ class Case(models.Model):
 
     created_at = models.DateTimeField(auto_now_add=True)
 
+    concealed = False  # no column: ``blinding.conceal_cases`` has taken the headline from this row
+
     objects = CaseQuerySet.as_manager()
 
     class Meta:
@@ -102,6 +104,9 @@ class Case(models.Model):
         indexes = [
             models.Index(
                 fields=["closed", "calm", "priority", "created_at", "id"], name="case_worklist"
+            ),
+            models.Index(
+                fields=["closed", "priority", "created_at", "id"], name="case_worklist_blinded"
             ),
             models.Index(fields=["assignee", "status"], name="case_assignee"),
         ]

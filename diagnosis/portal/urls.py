@@ -21,5 +21,6 @@ urlpatterns = [
         name="case_agree_with_all",
     ),
     path("diagnoses/<int:pk>/image", views.diagnosis_image, name="diagnosis_image"),
+    path("diagnoses/<int:pk>/activation", views.diagnosis_activation, name="diagnosis_activation"),
     path("diagnoses/<int:pk>/thumbnail", views.diagnosis_thumbnail, name="diagnosis_thumbnail"),
 ]

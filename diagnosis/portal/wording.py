@@ -6,17 +6,23 @@ says nothing about anybody's health.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from django.utils.translation import gettext, gettext_lazy
+
+from diagnosis.activation import NoMap
 from diagnosis.aggregate import Rule
 from diagnosis.imaging.contract import BENIGN, LABELS, ModelContract
-from diagnosis.models import Case, Diagnosis
-from diagnosis.state import Headline, Status
+from diagnosis.models import Case, Diagnosis, Review
+from diagnosis.state import Headline, Status, Verdict
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
 
 PRELIMINARY = "Preliminary – AI, unverified"
 
 # Title and sentence by ``headline``.
-VERDICTS = {
+VERDICTS: dict[str, "tuple[StrPromise | str, StrPromise | str]"] = {
     "suspicious": (
         "Suspicious",
         "The model finds the appearance of leukaemic blasts in this field likely; a qualified "
@@ -44,6 +50,13 @@ VERDICTS = {
         "Failed",
         "The image is stored, but no result could be made.",
     ),
+    "unread": (
+        gettext_lazy("Not read yet"),
+        gettext_lazy(
+            "Your own reading comes first; what the software and other readers say of this field "
+            "is shown after it."
+        ),
+    ),
 }
 
 # By which rule the software says what it says of a case; see ``diagnosis.aggregate``.
@@ -58,6 +71,21 @@ _RULES = {
     Rule.ALL_NOT_SUSPICIOUS: "All {usable} usable fields are not suspicious; at least {minimum} "
     "are needed. This does not exclude disease and must not delay microscopy, flow cytometry or "
     "referral.",
+}
+
+_NO_MAP = {
+    NoMap.VERSION_AWAY: gettext_lazy(
+        "No activation map: version {version}, which answered, is not loaded any more."
+    ),
+    NoMap.CHECK_MISSING: gettext_lazy(
+        "No activation map: nobody has checked whether those of version {version} say anything "
+        "about what it learned."
+    ),
+    NoMap.CHECK_FAILED: gettext_lazy(
+        "No activation map: those of version {version} did not pass their check with randomised "
+        "weights, so they would say little about why it answered as it did."
+    ),
+    NoMap.NO_ANSWER: gettext_lazy("No activation map: the model gave no answer for this field."),
 }
 
 _CHECKS = {
@@ -108,6 +136,8 @@ class Bar:
 
 def headline(diagnosis: Diagnosis) -> str:
     """Key of ``VERDICTS``: the outcome, or why there is none yet."""
+    if diagnosis.concealed:
+        return "unread"
     if diagnosis.outcome:
         return diagnosis.outcome
     return "failed" if diagnosis.status == Status.FAILED else "waiting"
@@ -134,8 +164,18 @@ def check_label(name: str) -> str:
     return _CHECKS.get(name, name.replace("_", " ").capitalize())
 
 
+def case_title(case: Case) -> str:
+    """What the software says of a case, in a word."""
+    return str(VERDICTS["unread"][0]) if case.concealed else case.get_headline_display()
+
+
 def case_rule(case: Case, minimum: int) -> str:
     """The rule that decided what the software says of a case, with this case's figures."""
+    if case.concealed:
+        return gettext(
+            "What the software says of the case is shown once you have read each of its screened "
+            "fields."
+        )
     counts = case.counts
     return _RULES[Rule(case.rule)].format(
         suspicious=counts.suspicious,
@@ -152,6 +192,23 @@ def case_rule(case: Case, minimum: int) -> str:
 def failure_sentence(code: str) -> str:
     """Why a diagnosis failed."""
     return _FAILURES.get(code, "The stored image could not be decoded.")
+
+
+def reading(review: Review) -> str:
+    """What a person said of a field, in a few words."""
+    label = category(review.label)
+    if review.verdict == Verdict.UNUSABLE:
+        return gettext("Unusable")
+    if review.blinded:
+        return gettext("Read as {label}").format(label=label)
+    if review.verdict == Verdict.AGREE:
+        return gettext("Agreed: {label}").format(label=label)
+    return gettext("Changed to {label}").format(label=label)
+
+
+def no_map(reason: NoMap, diagnosis: Diagnosis) -> str:
+    """Why there is no activation map of a field."""
+    return _NO_MAP[reason].format(version=diagnosis.model_version)
 
 
 def malignant_share(diagnosis: Diagnosis) -> float | None:

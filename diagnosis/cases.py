@@ -9,8 +9,10 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import Count, Q
+from django.utils.translation import gettext as _
 
 from diagnosis.aggregate import FieldCounts, case_verdict
+from diagnosis.blinding import is_kept
 from diagnosis.imaging.contract import LABELS
 from diagnosis.models import FIELD_KINDS, Case, Diagnosis, Priority, Review
 from diagnosis.state import CaseHeadline, CaseStatus, Status, Verdict
@@ -101,15 +103,17 @@ def review_create(
     The first review of a case takes it up.
 
     Args:
+        diagnosis: as it is stored, not ``concealed``.
         label: the class, for ``override`` alone.
-        reason: needed for ``override`` and ``unusable``; in a blinded read there is nothing yet
-            to give a reason against.
+        reason: needed for ``override`` and ``unusable``, and for every change of a blinded
+            reading; in a blinded read itself there is nothing yet to give a reason against.
         blinded: the reader has not been shown the software's answer. ``verdict`` is then decided
             here: whether ``label`` is what the software says.
 
     Raises:
         CaseError: the field belongs to no specimen, has no result that could be judged, label or
-            reason are missing, or the case is signed.
+            reason are missing, the case is signed, or the reader has to commit a blinded reading
+            first.
     """
     if diagnosis.specimen_id is None:
         raise CaseError("unassigned", "Assign the field to a specimen before reviewing it.")
@@ -123,8 +127,8 @@ def review_create(
         verdict = Verdict.AGREE if label == diagnosis.predicted_class else Verdict.OVERRIDE
     label = _label(diagnosis, verdict, label)
     reason = reason.strip()
-    if verdict != Verdict.AGREE and not reason and not blinded:
-        raise CaseError("reason_missing", "Give a reason: it stands in the record and the report.")
+    if not blinded:
+        _check_unblinded(actor, diagnosis, verdict, reason)
     with transaction.atomic():
         require_open(Case.objects.select_for_update().get(specimen=diagnosis.specimen_id))
         review = Review.objects.create(
@@ -156,11 +160,43 @@ def require_open(case: Case) -> None:
         raise CaseError("signed", "The case is signed: open an amendment first.")
 
 
+def reading_create(
+    *, actor: AbstractBaseUser, diagnosis: Diagnosis, label: str, reason: str = ""
+) -> Review:
+    """Record the class that a reader states; see ``review_create``.
+
+    Whether it agrees with the software, and whether the reader was blinded, is decided here.
+
+    Args:
+        label: a class, or empty for a field that is unusable.
+
+    Raises:
+        CaseError: as for ``review_create``.
+    """
+    if not label:
+        verdict = Verdict.UNUSABLE
+    else:
+        verdict = Verdict.AGREE if label == diagnosis.predicted_class else Verdict.OVERRIDE
+    return review_create(
+        actor=actor,
+        diagnosis=diagnosis,
+        verdict=verdict,
+        label=label,
+        reason=reason,
+        blinded=is_kept(diagnosis, actor),
+    )
+
+
 def agree_with_all(*, actor: AbstractBaseUser, case: Case) -> int:
     """Agree with every screened field that nobody has reviewed yet; gives how many.
 
     Accept all, then correct: a later review of a field takes the place of this one.
+
+    Raises:
+        CaseError: the first read is blinded on this site, so each field needs a reading.
     """
+    if settings.BLINDED_FIRST_READ:
+        raise CaseError("read_first", _("Read the fields one by one: the first read is blinded."))
     left = _unreviewed(case)
     with transaction.atomic():
         for diagnosis in left:
@@ -190,6 +226,26 @@ def _label(diagnosis: Diagnosis, verdict: Verdict, label: str) -> str:
     if label == diagnosis.predicted_class:
         raise CaseError("label_same", "That is the software's own class: agree, or choose another.")
     return label
+
+
+def _check_unblinded(
+    actor: AbstractBaseUser, diagnosis: Diagnosis, verdict: Verdict, reason: str
+) -> None:
+    """Hold a reading in sight of the software's answer to what it needs.
+
+    Raises:
+        CaseError: that answer is still kept from the reader, or a reason is missing.
+    """
+    if is_kept(diagnosis, actor):
+        raise CaseError(
+            "read_first", _("Commit your own reading first; the software’s answer comes after it.")
+        )
+    if reason:
+        return
+    if verdict != Verdict.AGREE:
+        raise CaseError("reason_missing", "Give a reason: it stands in the record and the report.")
+    if diagnosis.reviews.filter(reviewer_id=actor.pk, blinded=True).exists():
+        raise CaseError("reason_missing", _("Give a reason for changing your blinded reading."))
 
 
 def case_take_up(*, actor: AbstractBaseUser, case: Case) -> None:

@@ -3,6 +3,7 @@
 import logging
 import threading
 from dataclasses import dataclass
+from functools import lru_cache
 
 from django.conf import settings
 
@@ -69,6 +70,40 @@ def predictor_for(image_sha256: str, *, attempt: int) -> Predictor:
         return loaded.stable
     place = int(image_sha256[:12], 16) / 16**12  # even over [0, 1): it is a hash
     return loaded.canary if place < settings.CANARY_SHARE else loaded.stable
+
+
+def answering_predictor(name: str, version: int, digest: str) -> Predictor | None:
+    """The predictor of the version that gave an earlier answer; ``None`` if it serves no more.
+
+    Besides the versions that answer now, the one before them is served still (a rollback needs
+    it); it is loaded when somebody asks for it here.
+
+    Args:
+        name, version, digest: as the diagnosis keeps them.
+
+    Raises:
+        ContractError: as for ``stable_predictor``, and where the version before cannot be loaded.
+    """
+    if name != settings.MODEL_NAME:
+        return None
+    loaded = _current()
+    for predictor in (loaded.stable, loaded.canary):
+        if predictor and _is(predictor, version, digest):
+            return predictor
+    if read_live(settings.MODEL_STORE, settings.MODEL_NAME).previous != version:
+        return None
+    previous = _previous(loaded.stamp, version, digest)
+    return previous if _is(previous, version, digest) else None
+
+
+def _is(predictor: Predictor, version: int, digest: str) -> bool:
+    return (predictor.contract.version, predictor.contract.digest) == (version, digest)
+
+
+@lru_cache(maxsize=1)
+def _previous(stamp: _Stamp, version: int, digest: str) -> Predictor:
+    """Loaded once; ``stamp`` and ``digest`` are in the key, so that what changes is loaded anew."""
+    return _predictor(version, [])
 
 
 def _current() -> _Loaded:

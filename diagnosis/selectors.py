@@ -1,6 +1,5 @@
 """Everything that reads diagnoses for a page or an answer."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -11,6 +10,7 @@ from django.db.models import Count, Min, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
+from diagnosis.blinding import Reader, kept_from
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.models import FIELD_KINDS, Diagnosis
@@ -40,14 +40,21 @@ def diagnoses_unassigned() -> QuerySet[Diagnosis]:
     return diagnosis_list().filter(specimen=None)
 
 
+def kinds_offered() -> dict[str, Q]:
+    """What fields can be filtered by: where the first read is blinded, not by the answer."""
+    if not settings.BLINDED_FIRST_READ:
+        return FIELD_KINDS
+    return {name: FIELD_KINDS[name] for name in ("rejected", "waiting", "failed")}
+
+
 def diagnosis_search(*, shown: str = "", search: str = "") -> QuerySet[Diagnosis]:
     """Diagnoses for the work list, newest first.
 
     Args:
-        shown: a key of ``FIELD_KINDS``; anything else shows all.
+        shown: a key of ``kinds_offered``; anything else shows all.
         search: words to find in accession number, record number or name of the patient.
     """
-    diagnoses = diagnosis_list().filter(FIELD_KINDS.get(shown, Q()))
+    diagnoses = diagnosis_list().filter(kinds_offered().get(shown, Q()))
     if search.strip():
         diagnoses = diagnoses.filter(specimen__in=specimen_list(search=search))
     return diagnoses
@@ -72,40 +79,17 @@ def specimens_of_patient(patient: Patient) -> QuerySet[Specimen]:
     return Specimen.objects.filter(patient=patient).annotate(field_count=Count("diagnoses"))
 
 
-def outcome_counts(diagnoses: QuerySet[Diagnosis]) -> dict[str, int]:
-    """How many of ``diagnoses`` there are by key of ``FIELD_KINDS``, where there are any."""
+def outcome_counts(diagnoses: QuerySet[Diagnosis], reader: Reader) -> dict[str, int]:
+    """How many of ``diagnoses`` there are by key of ``FIELD_KINDS``, where there are any.
+
+    Those whose answer is kept from ``reader`` count as ``unread`` instead.
+    """
+    kept = kept_from(reader)
     counted = diagnoses.aggregate(
-        **{name: Count("pk", filter=condition) for name, condition in FIELD_KINDS.items()}
+        unread=Count("pk", filter=kept),
+        **{name: Count("pk", filter=which & ~kept) for name, which in FIELD_KINDS.items()},
     )
     return {name: count for name, count in counted.items() if count}
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a field stands among those of its specimen, in the order of their arrival."""
-
-    number: int
-    total: int
-    previous: int | None
-    next: int | None
-
-
-def diagnosis_place(diagnosis: Diagnosis) -> Place | None:
-    """The neighbours of a field; ``None`` for one without specimen."""
-    if diagnosis.specimen_id is None:
-        return None
-    ids: Sequence[int] = list(
-        Diagnosis.objects.filter(specimen=diagnosis.specimen_id)
-        .order_by("id")
-        .values_list("pk", flat=True)
-    )
-    at = ids.index(diagnosis.pk)
-    return Place(
-        number=at + 1,
-        total=len(ids),
-        previous=ids[at - 1] if at else None,
-        next=ids[at + 1] if at + 1 < len(ids) else None,
-    )
 
 
 def diagnosis_contract(diagnosis: Diagnosis) -> ModelContract | None:

@@ -13,6 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
+from diagnosis.blinding import Reader, kept_from
 from diagnosis.cases import CaseError, case_refresh, case_take_up, require_open
 from diagnosis.imaging.contract import BENIGN
 from diagnosis.media import report_write
@@ -30,8 +31,11 @@ from diagnosis.state import CONCLUSIONS, CaseHeadline, CaseStatus, Meaning, Stat
 from webapp.audit.services import audit_record
 
 
-def obstacles(case: Case) -> list[str]:
-    """What has to be done before ``case`` can be signed, one sentence each; empty if nothing."""
+def obstacles(case: Case, signer: Reader) -> list[str]:
+    """What has to be done before ``signer`` can sign ``case``, one sentence each; empty if nothing.
+
+    Where the first read is blinded, whoever signs has read every screened field themselves.
+    """
     counts = case.counts
     found = []
     if not counts.total:
@@ -45,7 +49,16 @@ def obstacles(case: Case) -> list[str]:
             )
             % {"count": counts.waiting}
         )
-    if unread := counts.usable - case.reviewed:
+    if own := Diagnosis.objects.filter(kept_from(signer), specimen=case.specimen_id).count():
+        found.append(
+            ngettext(
+                "%(count)d screened field waits for your own reading.",
+                "%(count)d screened fields wait for your own reading.",
+                own,
+            )
+            % {"count": own}
+        )
+    elif unread := counts.usable - case.reviewed:
         found.append(
             ngettext(
                 "%(count)d screened field has not been read.",
@@ -135,7 +148,7 @@ def case_sign(
         CaseError: it cannot be signed, or not so; nothing is written.
     """
     case = Case.objects.get(pk=case.pk)
-    _require_signable(case)
+    _require_signable(case, actor)
     if reading_sha256(current_content(case, None)) != seen:
         raise _changed()
     signing = _prepare(actor, case, headline, comment.strip(), reason.strip())
@@ -189,9 +202,9 @@ def case_amend(*, actor: AbstractBaseUser, case: Case, reason: str) -> Amendment
     return amendment
 
 
-def _require_signable(case: Case) -> None:
+def _require_signable(case: Case, signer: AbstractBaseUser) -> None:
     require_open(case)
-    if missing := obstacles(case):
+    if missing := obstacles(case, signer):
         raise CaseError("not_ready", " ".join(missing))
 
 
@@ -281,7 +294,7 @@ def _write(
     """Conclusion, signature and report, all or none, if the case is still what was signed."""
     with transaction.atomic():
         case = case_refresh(specimen_id)
-        _require_signable(case)
+        _require_signable(case, actor)
         content = current_content(case, signing.conclusion)
         if content_sha256(content) != signing.signature.content_sha256:
             raise _changed()

@@ -97,6 +97,8 @@ class Case(models.Model):
 
     created_at = models.DateTimeField(auto_now_add=True)
 
+    concealed = False  # no column: ``blinding.conceal_cases`` has taken the headline from this row
+
     objects = CaseQuerySet.as_manager()
 
     class Meta:
@@ -104,6 +106,9 @@ class Case(models.Model):
         indexes = [
             models.Index(
                 fields=["closed", "calm", "priority", "created_at", "id"], name="case_worklist"
+            ),
+            models.Index(
+                fields=["closed", "priority", "created_at", "id"], name="case_worklist_blinded"
             ),
             models.Index(fields=["assignee", "status"], name="case_assignee"),
         ]

@@ -148,6 +148,8 @@ class Diagnosis(models.Model):
     )
     completed_at = models.DateTimeField(null=True, blank=True)
 
+    concealed = False  # no column: ``blinding.conceal`` has taken the answer from this row
+
     objects = DiagnosisQuerySet.as_manager()
 
     class Meta:

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
@@ -10,18 +11,22 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.views.decorators.http import require_POST, require_safe
 
 from diagnosis import case_selectors, selectors
+from diagnosis.blinding import conceal_cases
 from diagnosis.cases import (
     CaseError,
     agree_with_all,
     case_assign,
     case_prioritise,
+    reading_create,
     review_create,
 )
 from diagnosis.models import Case, Priority
-from diagnosis.portal.forms import ReviewForm
+from diagnosis.portal.forms import ReadingForm, ReviewForm
 from diagnosis.portal.guide_views import guide_context
 from diagnosis.portal.permissions import MANAGE, REVIEW, VIEW, VIEW_CASES
+from diagnosis.reading_order import next_unread
 from diagnosis.state import Verdict
+from patients.models import Specimen
 from patients.services import listing_record
 
 PAGE_SIZE = 50
@@ -32,15 +37,18 @@ PAGE_SIZE = 50
 def worklist(request: HttpRequest) -> HttpResponse:
     """Open cases, or those that a view and a search leave."""
     shown, search = request.GET.get("show", ""), request.GET.get("search", "").strip()
-    shown = shown if shown in case_selectors.VIEWS else ""
+    views = case_selectors.views_offered()
+    shown = shown if shown in views else ""
     cases = case_selectors.case_search(shown=shown, search=search, user=cast(User, request.user))
     page = case_selectors.cases_page(cases, after=request.GET.get("after", ""), size=PAGE_SIZE)
     listing_record(actor=request.user, rows=page.cases)
+    conceal_cases(page.cases, request.user)
     context = {
         "page": page,
         "shown": shown,
         "search": search,
-        "views": {name: view.title for name, view in case_selectors.VIEWS.items()},
+        "views": {name: view.title for name, view in views.items()},
+        "blinded": settings.BLINDED_FIRST_READ,
         **guide_context(request),
     }
     return render(request, "diagnosis/worklist.html", context)
@@ -49,29 +57,35 @@ def worklist(request: HttpRequest) -> HttpResponse:
 @require_POST
 @permission_required((VIEW, REVIEW), raise_exception=True)
 def diagnosis_review(request: HttpRequest, pk: int) -> HttpResponse:
-    """Record a review and go on to the next field of the case that has none."""
+    """Record a review and go on to the next field of the case that has none.
+
+    After a blinded reading the same field comes again, now with the software's answer.
+    """
     diagnosis = get_object_or_404(selectors.diagnosis_list(), pk=pk)
-    form = ReviewForm(request.POST)
+    stated = "reading" in request.POST
+    form = ReadingForm(request.POST) if stated else ReviewForm(request.POST)
     if not form.is_valid():
         messages.error(request, "Nothing was recorded: choose agree, another class, or unusable.")
         return redirect(diagnosis)
-    sent = form.cleaned_data
+    actor, sent = cast(User, request.user), form.cleaned_data
     try:
-        review_create(
-            actor=cast(User, request.user),
-            diagnosis=diagnosis,
-            verdict=Verdict(sent["verdict"]),
-            label=sent["label"],
-            reason=sent["reason"],
-        )
+        if stated:
+            label, reason = sent["reading"], sent["reason"]
+            review = reading_create(actor=actor, diagnosis=diagnosis, label=label, reason=reason)
+        else:
+            sent["verdict"] = Verdict(sent["verdict"])
+            review = review_create(actor=actor, diagnosis=diagnosis, **sent)
     except CaseError as error:
         messages.error(request, f"Nothing was recorded. {error}")
         return redirect(diagnosis)
-    following = case_selectors.next_unreviewed(diagnosis)
+    if review.blinded:
+        return redirect(diagnosis)
+    specimen = cast(Specimen, diagnosis.specimen)  # a field without one takes no review
+    following = next_unread(specimen.pk, request.user, after=diagnosis.pk)
     if following is None:
         messages.success(request, "Every screened field of this case is reviewed.")
-        return redirect(diagnosis.specimen)  # type: ignore[arg-type]
-    return redirect(following)
+        return redirect(specimen)
+    return redirect("diagnosis_detail", following)
 
 
 @require_POST

@@ -34,6 +34,23 @@ class AssignForm(forms.Form):
         return specimen
 
 
+class ReadingForm(forms.Form):
+    """The class that a reader states without being asked to agree: a blinded reading, or a later
+    one by the same reader."""
+
+    UNUSABLE = "unusable"
+
+    reading = forms.ChoiceField(
+        choices=[*((label, label) for label in LABELS), (UNUSABLE, UNUSABLE)]
+    )
+    reason = forms.CharField(max_length=500, required=False)
+
+    def clean_reading(self) -> str:
+        """The class; empty for a field that is unusable."""
+        reading: str = self.cleaned_data["reading"]
+        return "" if reading == self.UNUSABLE else reading
+
+
 class ReviewForm(forms.Form):
     """What a person says of a field; which of it belongs together, ``cases`` decides."""
 

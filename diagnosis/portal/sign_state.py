@@ -3,11 +3,12 @@
 from typing import Any
 
 from diagnosis import signoff
+from diagnosis.blinding import Reader
 from diagnosis.models import Case, Signature
 from diagnosis.reports.content import person
 
 
-def sign_state(case: Case) -> dict[str, Any]:
+def sign_state(case: Case, reader: Reader) -> dict[str, Any]:
     """For templates.
 
     Returns:
@@ -21,7 +22,7 @@ def sign_state(case: Case) -> dict[str, Any]:
         "report": report,
         "report_signatures": report.signatures if report else [],
         "conclusion": signoff.latest_conclusion(case),
-        "obstacles": [] if case.closed else signoff.obstacles(case),
+        "obstacles": [] if case.closed else signoff.obstacles(case, reader),
         "signed_so_far": [] if case.closed else _signed_so_far(case),
         "amendment": amendment,
         "amended_by": person(amendment.author)["name"] if amendment else "",

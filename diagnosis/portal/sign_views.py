@@ -33,7 +33,7 @@ _WRONG = "wrong_passwords"
 def case_sign(request: HttpRequest, accession: str) -> HttpResponse:
     """Conclude and sign; who signs says the password again."""
     case = case_of_accession(accession)
-    missing = [_("The case is signed.")] if case.closed else signoff.obstacles(case)
+    missing = [_("The case is signed.")] if case.closed else signoff.obstacles(case, request.user)
     if missing:
         messages.error(request, " ".join([_("It cannot be signed now."), *missing]))
         return redirect(case.specimen)
@@ -97,7 +97,7 @@ def _so_far(case: Case) -> dict[str, str]:
 
 def _sign_page(request: HttpRequest, case: Case, form: SignForm, status: int = 200) -> HttpResponse:
     content = signoff.current_content(case, None)
-    state = sign_state(case)
+    state = sign_state(case, request.user)
     meaning = Meaning.APPROVAL if state["signed_so_far"] else Meaning.REVIEW
     context = {
         **state,

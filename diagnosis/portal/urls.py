@@ -24,5 +24,6 @@ urlpatterns = [
     path("specimens/<str:accession>/sign", sign_views.case_sign, name="case_sign"),
     path("specimens/<str:accession>/amend", sign_views.case_amend, name="case_amend"),
     path("diagnoses/<int:pk>/image", views.diagnosis_image, name="diagnosis_image"),
+    path("diagnoses/<int:pk>/activation", views.diagnosis_activation, name="diagnosis_activation"),
     path("diagnoses/<int:pk>/thumbnail", views.diagnosis_thumbnail, name="diagnosis_thumbnail"),
 ]

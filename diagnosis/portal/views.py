@@ -13,22 +13,26 @@ from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from diagnosis import selectors, services
+from diagnosis.activation import NoMapError, activation_map, why_no_map
 from diagnosis.aggregate import FieldCounts
-from diagnosis.case_selectors import case_of, reviews_of
-from diagnosis.errors import ImageRefused
+from diagnosis.blinding import conceal, conceal_cases, is_kept
+from diagnosis.case_selectors import case_of, latest_reviews, reviews_of
+from diagnosis.errors import ImageRefused, PredictorError
 from diagnosis.imaging.contract import LABELS
 from diagnosis.imaging.thumbnail import thumbnail
 from diagnosis.media import media_read
-from diagnosis.models import FIELD_KINDS, Diagnosis, Priority
+from diagnosis.models import Diagnosis, Priority
 from diagnosis.portal import wording
 from diagnosis.portal.forms import AssignForm
 from diagnosis.portal.guide_views import guide_context
 from diagnosis.portal.permissions import ADD, ASSIGN, VIEW
 from diagnosis.portal.sign_state import sign_state
 from diagnosis.portal.uploads import fields_upload
+from diagnosis.reading_order import fields_in_order, next_unread, place_of
 from patients.models import Patient, Specimen
 from patients.services import listing_record
 from webapp.audit.services import audit_record
@@ -51,13 +55,15 @@ def field_list(request: HttpRequest) -> HttpResponse:
         size=PAGE_SIZE,
     )
     listing_record(actor=request.user, rows=diagnoses)
+    conceal(diagnoses, request.user)
+    kinds = selectors.kinds_offered()
     context = {
         "diagnoses": diagnoses,
         "more": more,
-        "shown": shown if shown in FIELD_KINDS else "",
+        "shown": shown if shown in kinds else "",
         "search": search,
         "before": before,
-        "filters": {name: wording.VERDICTS[name][0] for name in FIELD_KINDS},
+        "filters": {name: wording.VERDICTS[name][0] for name in kinds},
     }
     return render(request, "diagnosis/field_list.html", context)
 
@@ -73,7 +79,7 @@ def patient_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "patient": patient,
         "specimens": selectors.specimens_of_patient(patient),
         "page_obj": _page(request, diagnoses),
-        "counts": selectors.outcome_counts(diagnoses),
+        "counts": selectors.outcome_counts(diagnoses, request.user),
     }
     return render(request, "diagnosis/patient_detail.html", context)
 
@@ -108,7 +114,7 @@ def diagnosis_detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One field: the photograph, the verdict and how it came about."""
     diagnosis = get_object_or_404(selectors.diagnosis_list().select_related("created_by"), pk=pk)
     audit_record(actor=request.user, action="diagnosis.viewed", target=diagnosis)
-    return render(request, "diagnosis/diagnosis_detail.html", _result(diagnosis))
+    return render(request, "diagnosis/diagnosis_detail.html", _result(request, diagnosis))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -154,6 +160,26 @@ def diagnosis_thumbnail(request: HttpRequest, pk: int) -> HttpResponse:
     return _image(request, diagnosis, small, "image/jpeg", size="thumbnail")
 
 
+@require_safe
+@permission_required(VIEW, raise_exception=True)
+def diagnosis_activation(request: HttpRequest, pk: int) -> HttpResponse:
+    """Where the model looked, as a transparent picture; a sentence where that is not shown."""
+    diagnosis = get_object_or_404(Diagnosis, pk=pk)
+    if is_kept(diagnosis, request.user):
+        return _sentence(str(wording.VERDICTS["unread"][1]), 404)
+    try:
+        picture = activation_map(diagnosis)
+    except NoMapError as error:
+        return _sentence(wording.no_map(error.reason, diagnosis), 404)
+    except PredictorError as error:
+        logger.warning("No activation map of diagnosis %s: %s", diagnosis.pk, error)
+        return _sentence(gettext("The model cannot be reached just now. Try again."), 503)
+    except (OSError, ImageRefused) as error:
+        logger.error("The image file of diagnosis %s is unreadable: %s", diagnosis.pk, error)
+        raise Http404 from error
+    return _image(request, diagnosis, picture, "image/png", size="activation")
+
+
 def _upload(request: HttpRequest, template: str, specimen: Specimen | None) -> HttpResponse:
     """Take the posted files; gives the page with what became of each.
 
@@ -168,6 +194,7 @@ def _upload(request: HttpRequest, template: str, specimen: Specimen | None) -> H
         specimen=specimen,
         later="later" in request.POST,
     )
+    conceal((result.diagnosis for result in results if result.diagnosis), request.user)
     found = {"results": results, "nothing_chosen": not results}
     if request.headers.get("X-Requested-With") == "fetch":
         return render(request, "diagnosis/_upload_results.html", found)
@@ -176,43 +203,70 @@ def _upload(request: HttpRequest, template: str, specimen: Specimen | None) -> H
 
 
 def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
-    fields = selectors.diagnoses_of_specimen(specimen)
     case = case_of(specimen)
     counts = case.counts if case else FieldCounts()
+    page = _page(request, fields_in_order(specimen.pk, request.user))
+    readings = latest_reviews(page)
+    kinds = _counts(specimen, counts, request)
+    state = sign_state(case, request.user) if case else {}
+    if case:
+        conceal_cases([case], request.user)
     return {
         "case": case,
-        **(sign_state(case) if case else {}),
+        **state,
         **guide_context(request, specimen),
+        "case_title": wording.case_title(case) if case else "",
         "preliminary": wording.PRELIMINARY,
         "priorities": Priority.choices,
         "usable": counts.usable,
         "case_rule": wording.case_rule(case, settings.MIN_USABLE_FIELDS) if case else "",
         "specimen": specimen,
         "patient": specimen.patient,
-        "page_obj": _page(request, fields.order_by("id")),
-        "counts": {name: number for name, number in asdict(counts).items() if number},
+        "page_obj": page,
+        # What people said would tell what the software says.
+        "fields": [(row, None if row.concealed else readings.get(row.pk)) for row in page],
+        "counts": kinds,
+        "own_read": counts.usable - kinds.get("unread", 0),
+        "blinded": settings.BLINDED_FIRST_READ,
+        "next_unread": next_unread(specimen.pk, request.user),
         "total": counts.total,
         "done": counts.total - counts.waiting,
     }
+
+
+def _counts(specimen: Specimen, counts: FieldCounts, request: HttpRequest) -> dict[str, int]:
+    """A case's fields by outcome, of which the case's own row knows as much as may be told."""
+    if settings.BLINDED_FIRST_READ:
+        return selectors.outcome_counts(selectors.diagnoses_of_specimen(specimen), request.user)
+    return {name: number for name, number in asdict(counts).items() if number}
 
 
 def _unassigned(request: HttpRequest) -> dict[str, Any]:
     return {"page_obj": _page(request, selectors.diagnoses_unassigned())}
 
 
-def _result(diagnosis: Diagnosis) -> dict[str, Any]:
+def _result(request: HttpRequest, diagnosis: Diagnosis) -> dict[str, Any]:
     """Everything the page says about one diagnosis."""
     contract = selectors.diagnosis_contract(diagnosis)
-    reviews = reviews_of(diagnosis)
+    no_map = why_no_map(diagnosis)
+    conceal([diagnosis], request.user)
+    reviews = [] if diagnosis.concealed else reviews_of(diagnosis)
     title, sentence = wording.VERDICTS[wording.headline(diagnosis)]
+    mine = [review for review in reviews if review.reviewer_id == request.user.pk]
+    own = mine[0] if any(review.blinded for review in mine) else None
     return {
         "diagnosis": diagnosis,
         "specimen": diagnosis.specimen,
-        "place": selectors.diagnosis_place(diagnosis),
+        "place": place_of(diagnosis, request.user),
         "title": title,
         "sentence": sentence,
         "preliminary": wording.PRELIMINARY,
         "reviews": reviews,
+        # Who has committed to a class before the answer was shown changes it or keeps it.
+        "own": own,
+        "next_unread": next_unread(diagnosis.specimen_id, request.user, after=diagnosis.pk)
+        if own and diagnosis.specimen_id
+        else None,
         "classes": list(enumerate(LABELS, start=1)),
         "failure": wording.failure_sentence(diagnosis.failure),
         "why": wording.why_class_and_outcome_differ(diagnosis, contract),
@@ -221,11 +275,15 @@ def _result(diagnosis: Diagnosis) -> dict[str, Any]:
         "contract": contract,
         "checks": wording.check_bars(diagnosis),
         "domain": wording.domain_bar(diagnosis, contract),
+        "has_map": no_map is None and not diagnosis.concealed,
+        "no_map": wording.no_map(no_map, diagnosis) if no_map else "",
     }
 
 
 def _page(request: HttpRequest, rows: QuerySet[Diagnosis]) -> Page[Diagnosis]:
-    return Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    page = Paginator(rows, PAGE_SIZE).get_page(request.GET.get("page"))
+    conceal(page, request.user)  # reads the page's rows, which it keeps
+    return page
 
 
 def _stored(diagnosis: Diagnosis) -> bytes:
@@ -234,6 +292,11 @@ def _stored(diagnosis: Diagnosis) -> bytes:
     except OSError as error:
         logger.error("The image file of diagnosis %s is unreadable: %s", diagnosis.pk, error)
         raise Http404 from error
+
+
+def _sentence(text: str, status: int) -> HttpResponse:
+    """In place of a picture; nobody sees a page inside an ``img``."""
+    return HttpResponse(text, status=status, content_type="text/plain; charset=utf-8")
 
 
 def _image(

@@ -12,19 +12,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.utils.formats import get_format, localize
+from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext_lazy
 from django.utils.translation import gettext_lazy as _
 
+from diagnosis.activation import NoMap
 from diagnosis.aggregate import Rule
 from diagnosis.errors import ImageRefused
 from diagnosis.imaging.contract import BENIGN, LABELS, ModelContract
-from diagnosis.models import Case, Diagnosis
-from diagnosis.state import Headline, Meaning, Status
+from diagnosis.models import Case, Diagnosis, Review
+from diagnosis.state import Headline, Meaning, Status, Verdict
 
 PRELIMINARY = _("Preliminary – AI, unverified")
 
 # Title and sentence by ``headline``.
-VERDICTS = {
+VERDICTS: dict[str, tuple[Promise, Promise]] = {
     "suspicious": (
         _("Suspicious"),
         _(
@@ -57,6 +59,13 @@ VERDICTS = {
     "failed": (
         _("Failed"),
         _("The image is stored, but no result could be made."),
+    ),
+    "unread": (
+        _("Not read yet"),
+        _(
+            "Your own reading comes first; what the software and other readers say of this field "
+            "is shown after it."
+        ),
     ),
 }
 
@@ -93,6 +102,21 @@ MEANINGS = {
     Meaning.APPROVAL: _(
         "I have checked the readings and the conclusion of this case, and agree with them."
     ),
+}
+
+_NO_MAP = {
+    NoMap.VERSION_AWAY: _(
+        "No activation map: version {version}, which answered, is not loaded any more."
+    ),
+    NoMap.CHECK_MISSING: _(
+        "No activation map: nobody has checked whether those of version {version} say anything "
+        "about what it learned."
+    ),
+    NoMap.CHECK_FAILED: _(
+        "No activation map: those of version {version} did not pass their check with randomised "
+        "weights, so they would say little about why it answered as it did."
+    ),
+    NoMap.NO_ANSWER: _("No activation map: the model gave no answer for this field."),
 }
 
 _CHECKS = {
@@ -143,6 +167,8 @@ class Bar:
 
 def headline(diagnosis: Diagnosis) -> str:
     """Key of ``VERDICTS``: the outcome, or why there is none yet."""
+    if diagnosis.concealed:
+        return "unread"
     if diagnosis.outcome:
         return diagnosis.outcome
     return "failed" if diagnosis.status == Status.FAILED else "waiting"
@@ -174,8 +200,18 @@ def check_label(name: str) -> str:
     return str(_CHECKS.get(name, name.replace("_", " ").capitalize()))
 
 
+def case_title(case: Case) -> str:
+    """What the software says of a case, in a word."""
+    return str(VERDICTS["unread"][0]) if case.concealed else case.get_headline_display()
+
+
 def case_rule(case: Case, minimum: int) -> str:
     """The rule that decided what the software says of a case, with this case's figures."""
+    if case.concealed:
+        return gettext(
+            "What the software says of the case is shown once you have read each of its screened "
+            "fields."
+        )
     counts = case.counts
     return _RULES[Rule(case.rule)].format(
         suspicious=counts.suspicious,
@@ -201,6 +237,23 @@ def refusal_message(refusal: ImageRefused) -> str:
 def refusal_fix(refusal: ImageRefused) -> str:
     """What to do about it."""
     return gettext(refusal.fix)
+
+
+def reading(review: Review) -> str:
+    """What a person said of a field, in a few words."""
+    label = category(review.label)
+    if review.verdict == Verdict.UNUSABLE:
+        return gettext("Unusable")
+    if review.blinded:
+        return gettext("Read as {label}").format(label=label)
+    if review.verdict == Verdict.AGREE:
+        return gettext("Agreed: {label}").format(label=label)
+    return gettext("Changed to {label}").format(label=label)
+
+
+def no_map(reason: NoMap, diagnosis: Diagnosis) -> str:
+    """Why there is no activation map of a field."""
+    return _NO_MAP[reason].format(version=diagnosis.model_version)
 
 
 def malignant_share(diagnosis: Diagnosis) -> float | None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from diagnosis.errors import ContractError
 
+CARD_FILE = "assets.extra/model_card.json"  # what was measured of a version
+
 
 @dataclass(frozen=True)
 class Live:

@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from pytest_django import Settings
 
 from diagnosis import signoff
-from diagnosis.cases import CaseError, agree_with_all, case_refresh, review_create
+from diagnosis.cases import CaseError, agree_with_all, case_refresh, reading_create, review_create
 from diagnosis.media import media_files, media_read
 from diagnosis.models import Amendment, Case, Conclusion, Diagnosis, Report, Signature
 from diagnosis.state import CaseStatus, Verdict
@@ -48,11 +48,11 @@ def test_a_case_with_an_unread_field_is_not_signed(
     clinician: User, case: Case, specimen: Specimen
 ) -> None:
     case = add_fields(clinician, specimen, 1)
-    assert signoff.obstacles(case) == ["1 screened field has not been read."]
+    assert signoff.obstacles(case, clinician) == ["1 screened field has not been read."]
     assert refusal(clinician, case) == "not_ready"
     assert nothing_signed()
     agree_with_all(actor=clinician, case=case)
-    assert signoff.obstacles(Case.objects.get()) == []
+    assert signoff.obstacles(Case.objects.get(), clinician) == []
     assert sign(clinician, case)
 
 
@@ -61,7 +61,7 @@ def test_a_case_with_a_waiting_field_is_not_signed(
 ) -> None:
     create_field(clinician, smear_jpeg(9), specimen)
     case = Case.objects.get()
-    assert signoff.obstacles(case) == ["1 field waits for the model."]
+    assert signoff.obstacles(case, clinician) == ["1 field waits for the model."]
     assert refusal(clinician, case) == "not_ready"
     assert nothing_signed()
 
@@ -76,7 +76,7 @@ def test_a_field_that_failed_has_to_be_marked_unusable(
         make_due(failing)
     failing.refresh_from_db()
     assert failing.status == "failed"
-    assert "could not be screened" in signoff.obstacles(Case.objects.get())[0]
+    assert "could not be screened" in signoff.obstacles(Case.objects.get(), clinician)[0]
     assert refusal(clinician, case) == "not_ready"
     review_create(
         actor=clinician, diagnosis=failing, verdict=Verdict.UNUSABLE, reason="Nothing came of it."
@@ -98,7 +98,9 @@ def test_a_case_without_fields_is_not_signed(
     clinician: User, specimen: Specimen, predictor: FakePredictor
 ) -> None:
     case = case_refresh(specimen.pk)
-    assert signoff.obstacles(case) == ["There is no field to read yet: upload the first one."]
+    assert signoff.obstacles(case, clinician) == [
+        "There is no field to read yet: upload the first one."
+    ]
     assert refusal(clinician, case) == "not_ready"
 
 
@@ -233,6 +235,20 @@ def test_a_field_that_comes_after_the_signature_is_kept_and_changes_no_report(
     case = add_fields(clinician, specimen, 1)
     assert (case.status, case.closed, case.suspicious) == ("signed", 1, 3)
     assert Report.objects.get().content == report.content
+
+
+def test_where_the_first_read_is_blinded_a_signer_has_read_every_field(
+    clinician: User, case: Case, settings: Settings
+) -> None:
+    settings.BLINDED_FIRST_READ = True
+    second = second_clinician()
+    sentences = ["2 screened fields wait for your own reading."]
+    assert signoff.obstacles(case, second) == sentences
+    assert refusal(second, case) == "not_ready"
+    assert nothing_signed()
+    for field in Diagnosis.objects.all():
+        reading_create(actor=second, diagnosis=field, label="Malignant Pre-B")
+    assert sign(second, case)
 
 
 # --- Two signers ---------------------------------------------------------------------------

@@ -135,17 +135,28 @@ def test_patient_page_shows_details_specimens_and_diagnoses(
     assert f'href="/patients/{patient.pk}/specimens/new"' in text
 
 
-def test_specimen_page_shows_its_fields_as_a_gallery_in_order_of_arrival(
+def test_specimen_page_shows_its_fields_as_a_gallery_most_uncertain_first(
     client_signed_in: Client, clinician: User, specimen: Specimen
 ) -> None:
-    first, second = records.screened(clinician, specimen), records.refused(clinician, specimen)
+    refused, sure = records.refused(clinician, specimen), records.screened(clinician, specimen)
+    unsure = records.screened(clinician, specimen, probabilities=(0.2, 0.2, 0.5, 0.1))
+    agree = {"verdict": "agree"}
+    client_signed_in.post(f"/diagnoses/{sure.pk}/review", agree)
     text = page(client_signed_in, "/specimens/h26-1")  # numbers know no case
-    assert (
-        0
-        < text.index(f"/diagnoses/{first.pk}/thumbnail")
-        < text.index(f"/diagnoses/{second.pk}/thumbnail")
+    places = [text.index(f"/diagnoses/{row.pk}/thumbnail") for row in (unsure, sure, refused)]
+    assert places == sorted(places)
+    first, second, third = (
+        text[start:end] for start, end in zip(places, [*places[1:], None], strict=True)
     )
-    assert "badge--rejected" in text
+    assert "Field 3" in first
+    for figure in ("20.0\xa0%", "50.0\xa0%", "10.0\xa0%"):
+        assert figure in first
+    assert "Field 2" in second
+    assert "Agreed: Pre-B" in second
+    assert "Agreed" not in first
+    assert "Field 1" in third
+    assert "Colours of a stained smear: 0.12, needed at least 0.60" in third
+    assert "badge--rejected" in third
     assert 'type="file" multiple' in text
 
 

@@ -104,40 +104,5 @@ function enhanceUpload(form) {
   });
 }
 
-const KEYS_OFF = "single-keys-off"; // in this browser's own storage: a reader may not want them
-
-// Read a case by keyboard: each key does what a button or link on the page does.
-function enhanceReading(dialog) {
-  const on = dialog.querySelector("[data-keys-on]");
-  on.checked = !localStorage.getItem(KEYS_OFF);
-  on.addEventListener("change", () => (on.checked ? localStorage.removeItem(KEYS_OFF) : localStorage.setItem(KEYS_OFF, "1")));
-  document.querySelector("[data-keys]").hidden = false;
-  document.querySelector("[data-keys-help]").addEventListener("click", () => dialog.showModal());
-
-  const other = (choose) => {
-    document.querySelector("[data-other]").open = true;
-    choose?.call();
-    document.getElementById("reason").focus();
-  };
-  const press = (key) => {
-    if (key === "?") return dialog.showModal();
-    if (key === "a") return document.querySelector("[data-key=a]").click();
-    if (key === "n") return document.querySelector("a[rel=next]")?.click();
-    if (key === "p") return document.querySelector("a[rel=prev]")?.click();
-    if (key === "u") return other();
-    const chosen = /^[1-4]$/.test(key) && document.querySelector(`[data-class-key="${key}"]`);
-    if (chosen?.tagName === "OPTION") return other(() => (chosen.selected = true));
-    return chosen ? chosen.click() : undefined;
-  };
-  document.addEventListener("keydown", (event) => {
-    // A dialog that has just closed may still hold the focus.
-    const typing = event.target.closest?.("input, select, textarea") && !dialog.contains(event.target);
-    if (typing || dialog.open || event.ctrlKey || event.metaKey || event.altKey || !on.checked) return;
-    press(event.key);
-    if ("u1234?".includes(event.key)) event.preventDefault(); // the key is not to be typed as well
-  });
-}
-
-document.querySelectorAll("[data-keys-dialog]").forEach(enhanceReading);
 document.querySelectorAll("form[data-upload]").forEach(enhanceUpload);
 watchWaiting();

@@ -67,7 +67,7 @@ def obstacles(case: Case, signer: Reader) -> list[str]:
             )
             % {"count": unread}
         )
-    if failed := _unresolved(case):
+    if failed := counts.failed and _unresolved(case):
         found.append(
             ngettext(
                 "%(count)d field could not be screened: have an administrator try it again, or "

@@ -15,12 +15,14 @@ GET                    metrics                              T H A U N -
 
 GET                                                         T H A U
 POST                   guide/hide                           H
+GET POST PUT PATCH DELETE  language                             T H A U N -
 GET                    diagnoses                            T H A U
 GET                    diagnoses/unassigned                 T H A U
 POST                   diagnoses/unassigned                 T H
 GET                    diagnoses/<int:pk>                   T H A U
 GET                    diagnoses/<int:pk>/image             T H A U
 GET                    diagnoses/<int:pk>/thumbnail         T H A U
+GET                    diagnoses/<int:pk>/activation        T H A U
 GET POST               diagnoses/<int:pk>/assign            T H A
 POST                   diagnoses/<int:pk>/review            H
 GET                    specimens/<str:accession>            T H A U
@@ -28,6 +30,8 @@ POST                   specimens/<str:accession>            T H
 POST                   specimens/<str:accession>/take       H
 POST                   specimens/<str:accession>/priority   H
 POST                   specimens/<str:accession>/agree-with-all  H
+GET POST               specimens/<str:accession>/sign       H
+POST                   specimens/<str:accession>/amend      H
 GET POST               specimens/<str:accession>/edit       T H A
 GET POST               specimens/<str:accession>/delete     H A
 GET                    patients/                            T H A U
@@ -84,6 +88,10 @@ ADMIN_MODELS = {
     "diagnosis/diagnosis": ("A U", "", "", ""),
     "diagnosis/case": ("A U", "", "", ""),
     "diagnosis/review": ("A U", "", "", ""),
+    "diagnosis/conclusion": ("A U", "", "", ""),
+    "diagnosis/signature": ("A U", "", "", ""),
+    "diagnosis/report": ("A U", "", "", ""),
+    "diagnosis/amendment": ("A U", "", "", ""),
 }
 
 

@@ -16,12 +16,14 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from rest_framework.authtoken.models import Token
 
 from diagnosis.cases import review_create
-from diagnosis.models import Case
+from diagnosis.models import Amendment, Conclusion, Signature
 from diagnosis.roles import ADMINISTRATOR, AUDITOR, HAEMATOLOGIST, TECHNICIAN
+from diagnosis.signoff import case_amend
 from diagnosis.state import Verdict
 from diagnosis.tasks import screen_waiting
 from patients.models import Patient, Specimen
 from tests.diagnosis.portal import records
+from tests.diagnosis.signing import sign
 from tests.webapp.role_table import table
 from webapp.audit.models import AuditEvent
 
@@ -71,6 +73,7 @@ class Site:
         self.refused = records.refused(reader, self.specimen)
         self.unassigned = records.screened(reader, None)
         self.review = review_create(actor=reader, diagnosis=self.field, verdict=Verdict.AGREE)
+        amendment = self._amended_case(reader)
         group, subject = Group.objects.create(name="Others"), User.objects.create_user("subject")
         screen_waiting.enqueue()
         from django_tasks_db.models import DBTaskResult
@@ -83,12 +86,24 @@ class Site:
             "patients/patient": self.patient,
             "patients/specimen": self.specimen,
             "diagnosis/diagnosis": self.field,
-            "diagnosis/case": Case.objects.get(),
+            "diagnosis/case": self.specimen.case,
             "diagnosis/review": self.review,
+            "diagnosis/conclusion": Conclusion.objects.get(),
+            "diagnosis/signature": Signature.objects.get(),
+            "diagnosis/report": amendment.report,
+            "diagnosis/amendment": amendment,
         }
         self.cookies = {who: self._session(user) for who, user in self.accounts.items()}
         self.tokens = {who: Token.objects.create(user=user).key for who, user in self.users()}
         self.cookies["root"] = self._session(self.root)
+
+    def _amended_case(self, reader: User) -> Amendment:
+        """Of another specimen: signed, and open for an amendment."""
+        specimen = Specimen.objects.create(patient=self.patient, accession_number="H26-2")
+        field = records.screened(reader, specimen)
+        review_create(actor=reader, diagnosis=field, verdict=Verdict.AGREE)
+        sign(reader, specimen.case)
+        return case_amend(actor=reader, case=specimen.case, reason="Incomplete.")
 
     def users(self) -> list[tuple[str, User]]:
         return [*self.accounts.items(), ("root", self.root)]
@@ -148,7 +163,9 @@ def methods_of(route: str) -> tuple[str, ...]:
 
 
 @pytest.fixture
-def site() -> Site:
+def site(monkeypatch: pytest.MonkeyPatch) -> Site:
+    """No model is loaded here, so the map is none."""
+    monkeypatch.setattr("diagnosis.portal.views.activation_map", lambda diagnosis: b"map")
     return Site()
 
 

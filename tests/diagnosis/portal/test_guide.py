@@ -6,13 +6,14 @@ import pytest
 from django.contrib.auth.models import Group, User
 from django.test import Client
 
+from diagnosis.cases import agree_with_all
 from diagnosis.models import Case
 from diagnosis.roles import TECHNICIAN
-from diagnosis.state import CaseStatus
 from diagnosis.tasks import demonstration_order
 from patients.models import Patient, Specimen
 from patients.services import patient_create, specimen_create
 from tests.diagnosis.portal import records
+from tests.diagnosis.signing import sign as sign_case
 from webapp.audit.services import audit_record
 
 pytestmark = pytest.mark.django_db
@@ -36,10 +37,9 @@ def demonstration(clinician: User, monkeypatch: pytest.MonkeyPatch) -> list[Case
 
 
 def sign(user: User, case: Case) -> None:
-    """As signing leaves it."""
-    for before, after in (("NEW", "IN_REVIEW"), ("IN_REVIEW", "SIGNED")):
-        Case.objects.filter(pk=case.pk).move(CaseStatus[before], CaseStatus[after])
-    audit_record(actor=user, action="case.signed", target=case)
+    """Agree with what is unread, then sign."""
+    agree_with_all(actor=user, case=case)
+    assert sign_case(user, case)
 
 
 def steps(client: Client, address: str = "/") -> str:

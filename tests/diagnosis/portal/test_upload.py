@@ -82,7 +82,7 @@ def test_several_files_one_of_them_bad_loses_nothing_and_names_the_bad_one(
     refused = page.split('data-result="refused"')[1:]
     assert "report.pdf" in refused[0]
     assert "The file is not an image that can be read." in refused[0]
-    assert "Send a JPEG, PNG, TIFF, BMP, WebP or GIF file." in refused[0]
+    assert "Send a JPEG, PNG, TIFF, BMP, WebP, GIF or DICOM file." in refused[0]
     assert "empty.png" in refused[1]
     assert "The file is empty." in refused[1]
 

@@ -15,6 +15,7 @@ from diagnosis.imaging.decode import to_stored
 from diagnosis.media import media_write
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
 from diagnosis.screening import diagnosis_transition
+from diagnosis.selectors import intake_key
 from diagnosis.state import Status
 from patients.models import Specimen
 from webapp.audit.services import audit_record
@@ -52,7 +53,7 @@ def diagnosis_create(
         ImageRefused: the upload is not an image that can be read. Nothing is kept.
     """
     upload_sha256 = hashlib.sha256(upload).hexdigest()
-    key = _intake_key(specimen, upload_sha256)
+    key = intake_key(specimen, upload_sha256)
     if existing := Diagnosis.objects.filter(intake_key=key).first():
         return existing, False
     stored = to_stored(upload)
@@ -110,7 +111,7 @@ def diagnosis_assign(*, actor: AbstractBaseUser, diagnosis: Diagnosis, specimen:
         AlreadyThere: the specimen already holds the same upload.
         ValueError: the field is assigned already.
     """
-    key = _intake_key(specimen, diagnosis.upload_sha256)
+    key = intake_key(specimen, diagnosis.upload_sha256)
     try:
         with transaction.atomic():
             changed = Diagnosis.objects.filter(pk=diagnosis.pk, specimen=None).update(
@@ -128,7 +129,3 @@ def diagnosis_assign(*, actor: AbstractBaseUser, diagnosis: Diagnosis, specimen:
     except IntegrityError as error:
         raise AlreadyThere(Diagnosis.objects.get(intake_key=key)) from error
     diagnosis.refresh_from_db()
-
-
-def _intake_key(specimen: Specimen | None, upload_sha256: str) -> str:
-    return f"{specimen.pk if specimen else 0}:{upload_sha256}"

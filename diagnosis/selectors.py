@@ -1,5 +1,6 @@
 """Everything that reads diagnoses for a page or an answer."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -45,6 +46,17 @@ def kinds_offered() -> dict[str, Q]:
     if not settings.BLINDED_FIRST_READ:
         return FIELD_KINDS
     return {name: FIELD_KINDS[name] for name in ("rejected", "waiting", "failed")}
+
+
+def diagnoses_held(specimen: Specimen | None, upload_sha256s: Iterable[str]) -> list[Diagnosis]:
+    """The diagnoses of these very uploads that a specimen, or nobody's record, already has."""
+    keys = [intake_key(specimen, upload_sha256) for upload_sha256 in upload_sha256s]
+    return list(Diagnosis.objects.filter(intake_key__in=keys).order_by("id"))
+
+
+def intake_key(specimen: Specimen | None, upload_sha256: str) -> str:
+    """What makes an upload the same as one that was sent before."""
+    return f"{specimen.pk if specimen else 0}:{upload_sha256}"
 
 
 def diagnosis_search(*, shown: str = "", search: str = "") -> QuerySet[Diagnosis]:

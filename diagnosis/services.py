@@ -17,6 +17,7 @@ from diagnosis.imaging.decode import to_stored
 from diagnosis.media import media_write
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
 from diagnosis.screening import diagnosis_transition
+from diagnosis.selectors import intake_key
 from diagnosis.state import Status
 from patients.models import Specimen
 from webapp.audit.services import audit_record
@@ -59,7 +60,7 @@ def diagnosis_create(
     if not drawn:
         _refuse_demonstration(specimen)
     upload_sha256 = hashlib.sha256(upload).hexdigest()
-    key = _intake_key(specimen, upload_sha256)
+    key = intake_key(specimen, upload_sha256)
     if existing := Diagnosis.objects.filter(intake_key=key).first():
         return existing, False
     stored = to_stored(upload)
@@ -119,7 +120,7 @@ def diagnosis_assign(*, actor: AbstractBaseUser, diagnosis: Diagnosis, specimen:
         ValueError: the field is assigned already.
     """
     _refuse_demonstration(specimen)
-    key = _intake_key(specimen, diagnosis.upload_sha256)
+    key = intake_key(specimen, diagnosis.upload_sha256)
     try:
         with transaction.atomic():
             changed = Diagnosis.objects.filter(pk=diagnosis.pk, specimen=None).update(
@@ -147,7 +148,3 @@ def _refuse_demonstration(specimen: Specimen | None) -> None:
             _("This specimen is a demonstration, which holds drawings alone."),
             _("Register a patient and a specimen, and send the field there."),
         )
-
-
-def _intake_key(specimen: Specimen | None, upload_sha256: str) -> str:
-    return f"{specimen.pk if specimen else 0}:{upload_sha256}"

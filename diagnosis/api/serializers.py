@@ -13,6 +13,8 @@ from diagnosis.state import Headline, Status
 from patients.models import Specimen
 from webapp.api_errors import Problem
 
+_TAKEN = "JPEG, PNG, TIFF, BMP, WebP, still GIF, or a DICOM VL Microscopic Image of one frame"
+
 
 class AccessionMixin(serializers.Serializer[Any]):
     """Turns ``specimen``, an accession number, into the specimen."""
@@ -53,15 +55,15 @@ class DiagnoseRequest(_DiagnoseRequest):
     """A field as JSON."""
 
     image = Base64ImageField(
-        help_text="The image file as base64 (JPEG, PNG, TIFF, BMP, WebP, still GIF). "
-        "A data-URL prefix and line breaks are allowed."
+        help_text=f"The image file as base64: {_TAKEN}. A data-URL prefix and line breaks are "
+        "allowed."
     )
 
 
 class DiagnoseForm(_DiagnoseRequest):
     """A field as a form with a file; the part's file name stands in for ``file_name``."""
 
-    image = UploadedImageField(help_text="The image file (JPEG, PNG, TIFF, BMP, WebP, still GIF).")
+    image = UploadedImageField(help_text=f"The image file: {_TAKEN}.")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         """Take the name of the file where no other is given."""

@@ -1,7 +1,8 @@
 """Bytes → RGB uint8, and bytes → the bytes that are kept.
 
-JPEG (what microscope cameras write) goes through libjpeg-turbo with DCT scaling; everything
-else goes through Pillow. ``decode`` gives the same pixels for an upload and for its stored form.
+JPEG (what microscope cameras write) goes through libjpeg-turbo with DCT scaling; a DICOM file is
+unwrapped first (``diagnosis.imaging.dicom``); everything else goes through Pillow. ``decode``
+gives the same pixels for an upload and for its stored form.
 """
 
 import io
@@ -16,16 +17,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from diagnosis.errors import ImageRefused
+from diagnosis.imaging.dicom import dicom_picture, is_dicom
+from diagnosis.imaging.refusals import damaged, require_size, several_frames, too_many_pixels
 from diagnosis.words import gettext_noop as _
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
-MAX_PIXELS = 50_000_000  # beyond any microscope camera; 150 MB decoded
-MAX_SIDE = 65_535  # what JPEG can hold; PNG libraries stop at a million
 MAX_JPEG_SCANS = (
     100  # cameras write 1 and encoders at most 10; each one costs a pass over all pixels
 )
 SCALED_DECODE_SIDE = 448  # a scaled decode keeps at least twice the canonical 224 pixels
 ORIENTATION_TAG = 0x0112
+TILE_TAGS = (322, 323)  # width and height of a TIFF file's tiles
 
 _SCAN = re.compile(rb"\xff\xda")  # never occurs inside the data of a scan
 
@@ -82,13 +84,15 @@ def decode(data: bytes) -> DecodedImage:
 
     Raises:
         ImageRefused: empty, not an image, of a format not taken, animated, too large, too costly
-            or damaged.
+            or damaged; of DICOM, whatever is no single photograph through a microscope.
     """
-    with _open(data) as image:
+    data_or_rgb = _unwrapped(data)
+    if not isinstance(data_or_rgb, bytes):
+        return _whole(data_or_rgb)
+    with _open(data_or_rgb) as image:
         if _is_plain_jpeg(image):
-            return _decode_jpeg(data, image.width, image.height)
-        rgb = _to_rgb(image)
-    return DecodedImage(rgb, width=rgb.shape[1], height=rgb.shape[0])
+            return _decode_jpeg(data_or_rgb, image.width, image.height)
+        return _whole(_to_rgb(image))
 
 
 def to_stored(data: bytes) -> StoredImage:
@@ -101,12 +105,35 @@ def to_stored(data: bytes) -> StoredImage:
     Raises:
         ImageRefused: as for ``decode``.
     """
-    decoded = decode(data)
-    with _open(data) as image:
+    data_or_rgb = _unwrapped(data)
+    if not isinstance(data_or_rgb, bytes):
+        return _as_png(_whole(data_or_rgb))
+    decoded = decode(data_or_rgb)
+    with _open(data_or_rgb) as image:
         plain = _is_plain_jpeg(image)
     if plain:
-        stripped = strip_jpeg_metadata(data)
+        stripped = strip_jpeg_metadata(data_or_rgb)
         return StoredImage(stripped, "image/jpeg", decoded.width, decoded.height)
+    return _as_png(decoded)
+
+
+def _unwrapped(data: bytes) -> bytes | NDArray[np.uint8]:
+    """``data``, or the picture in it if it is a DICOM file.
+
+    An embedded JPEG file loses its metadata here: only the DICOM elements around it say what the
+    picture is, and no viewer would turn it by its EXIF.
+    """
+    if not is_dicom(data):
+        return data
+    picture = dicom_picture(data)
+    return strip_jpeg_metadata(picture) if isinstance(picture, bytes) else picture
+
+
+def _whole(rgb: NDArray[np.uint8]) -> DecodedImage:
+    return DecodedImage(rgb, width=rgb.shape[1], height=rgb.shape[0])
+
+
+def _as_png(decoded: DecodedImage) -> StoredImage:
     ok, png = cv2.imencode(".png", cv2.cvtColor(decoded.rgb, cv2.COLOR_RGB2BGR))
     if not ok:
         raise RuntimeError("OpenCV could not encode a PNG")
@@ -160,23 +187,20 @@ def _open(data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+        # A tile is decoded whole, however small the picture in it is.
+        tile = [int(getattr(image, "tag_v2", {}).get(tag, 0)) for tag in TILE_TAGS]
     except Image.DecompressionBombError as error:
-        raise _too_many_pixels() from error
+        raise too_many_pixels() from error
     except _PILLOW_ERRORS as error:
         raise ImageRefused(
             "not_an_image",
             _("The file is not an image that can be read."),
-            _("Send a JPEG, PNG, TIFF, BMP, WebP or GIF file."),
+            _("Send a JPEG, PNG, TIFF, BMP, WebP, GIF or DICOM file."),
         ) from error
-    if image.width * image.height > MAX_PIXELS or max(image.size) > MAX_SIDE:
-        raise _too_many_pixels()
+    require_size(image.width, image.height)
+    require_size(*tile)
     if frames > 1:
-        raise ImageRefused(
-            "several_frames",
-            _("The file holds {frames} pictures (an animation or several pages)."),
-            _("Send one still picture per file."),
-            frames=frames,
-        )
+        raise several_frames(frames)
     if image.format in ("JPEG", "MPO") and len(_SCAN.findall(data)) > MAX_JPEG_SCANS:
         raise ImageRefused(
             "too_many_scans",
@@ -185,24 +209,6 @@ def _open(data: bytes) -> Image.Image:
             passes=MAX_JPEG_SCANS,
         )
     return image
-
-
-def _too_many_pixels() -> ImageRefused:
-    return ImageRefused(
-        "too_many_pixels",
-        _("The image has more than {millions} million pixels, or more than {side} on one side."),
-        _("Send a single field at the camera's own resolution, not a stitched scan."),
-        millions=MAX_PIXELS // 1_000_000,
-        side=MAX_SIDE,
-    )
-
-
-def _damaged() -> ImageRefused:
-    return ImageRefused(
-        "damaged_image",
-        _("The image file is cut off or damaged."),
-        _("Copy the file again from the camera, or export it again, and send that."),
-    )
 
 
 def _is_plain_jpeg(image: Image.Image) -> bool:
@@ -226,7 +232,7 @@ def _decode_jpeg(data: bytes, width: int, height: int) -> DecodedImage:
     try:
         rgb = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True, **scaling)
     except ValueError as error:
-        raise _damaged() from error
+        raise damaged() from error
     return DecodedImage(rgb, width=width, height=height)
 
 
@@ -245,6 +251,6 @@ def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
             upright = Image.alpha_composite(white, layer)
         return np.array(upright.convert("RGB"))
     except Image.DecompressionBombError as error:
-        raise _too_many_pixels() from error
+        raise too_many_pixels() from error
     except (*_PILLOW_ERRORS, MemoryError) as error:
-        raise _damaged() from error
+        raise damaged() from error

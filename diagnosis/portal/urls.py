@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.portal import case_views, guide_views, sign_views, views
+from diagnosis.portal import case_views, guide_views, sign_views, upload_views, views
 
 urlpatterns = [
     path("", case_views.worklist, name="worklist"),
@@ -10,7 +10,9 @@ urlpatterns = [
     path("diagnoses", views.field_list, name="field_list"),
     path("patients/<int:pk>", views.patient_detail, name="patient_detail"),
     path("specimens/<str:accession>", views.specimen_detail, name="specimen_detail"),
+    path("specimens/<str:accession>/held", upload_views.specimen_held, name="specimen_held"),
     path("diagnoses/unassigned", views.unassigned, name="unassigned"),
+    path("diagnoses/unassigned/held", upload_views.unassigned_held, name="unassigned_held"),
     path("diagnoses/<int:pk>", views.diagnosis_detail, name="diagnosis_detail"),
     path("diagnoses/<int:pk>/assign", views.diagnosis_assign, name="diagnosis_assign"),
     path("diagnoses/<int:pk>/review", case_views.diagnosis_review, name="diagnosis_review"),

@@ -195,7 +195,9 @@ def _upload(request: HttpRequest, template: str, specimen: Specimen | None) -> H
         later="later" in request.POST,
     )
     conceal((result.diagnosis for result in results if result.diagnosis), request.user)
-    found = {"results": results, "nothing_chosen": not results}
+    # Refused first: they are what a person has to act on.
+    shown = sorted(results, key=lambda result: result.refusal is None)
+    found = {"results": shown, "nothing_chosen": not results}
     if request.headers.get("X-Requested-With") == "fetch":
         return render(request, "diagnosis/_upload_results.html", found)
     context = _specimen(request, specimen) if specimen else _unassigned(request)

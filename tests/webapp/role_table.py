@@ -19,6 +19,7 @@ GET POST PUT PATCH DELETE  language                             T H A U N -
 GET                    diagnoses                            T H A U
 GET                    diagnoses/unassigned                 T H A U
 POST                   diagnoses/unassigned                 T H
+POST                   diagnoses/unassigned/held            T H
 GET                    diagnoses/<int:pk>                   T H A U
 GET                    diagnoses/<int:pk>/image             T H A U
 GET                    diagnoses/<int:pk>/thumbnail         T H A U
@@ -27,6 +28,7 @@ GET POST               diagnoses/<int:pk>/assign            T H A
 POST                   diagnoses/<int:pk>/review            H
 GET                    specimens/<str:accession>            T H A U
 POST                   specimens/<str:accession>            T H
+POST                   specimens/<str:accession>/held       T H
 POST                   specimens/<str:accession>/take       H
 POST                   specimens/<str:accession>/priority   H
 POST                   specimens/<str:accession>/agree-with-all  H

@@ -12,9 +12,11 @@ from rest_framework.test import APIClient
 from diagnosis import screening, services
 from diagnosis.errors import ContractError, PredictorError
 from diagnosis.imaging.contract import LABELS
+from diagnosis.imaging.decode import decode
 from diagnosis.imaging.validate import FIXES
 from diagnosis.models import Diagnosis
 from patients.models import Specimen
+from tests.diagnosis import dicom_files
 from tests.diagnosis.api.sending import PROBLEM, as_text, post, post_file, refused
 from tests.diagnosis.support import BENIGN, FakePredictor, smear_jpeg
 from webapp.audit.models import AuditEvent
@@ -333,3 +335,26 @@ def test_an_error_of_the_contract_never_reaches_the_client(
     monkeypatch.setattr("diagnosis.predictor._current", broken)
     assert "secret" not in post(api, smear).text
     assert "secret" not in api.get("/api/models").text
+
+
+# --- DICOM -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("send", [post, post_file])
+def test_a_dicom_photograph_is_screened_and_only_its_pixels_are_kept(
+    api: APIClient, predictor: FakePredictor, smear: bytes, send: Any
+) -> None:
+    field = decode(smear).rgb
+    sent = dicom_files.dicom(field.tobytes(), Rows=field.shape[0], Columns=field.shape[1])
+    response = send(api, sent)
+    assert response.status_code == 201, response.content
+    diagnosis = Diagnosis.objects.get()
+    stored = api.get(f"/api/diagnoses/{diagnosis.pk}/image").content
+    assert (decode(stored).rgb == field).all()
+    assert b"Doe" not in stored
+
+
+def test_a_dicom_file_of_another_kind_is_refused_with_its_fix(api: APIClient, db: None) -> None:
+    scan = dicom_files.dicom(b"\0\0", SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.6")
+    document = refused(post(api, scan), 422, "whole_slide")
+    assert "Export single fields" in document["fix"]

@@ -7,14 +7,17 @@ import time
 import tracemalloc
 import zlib
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from PIL import Image
 
 from diagnosis.errors import ImageRefused
-from diagnosis.imaging.decode import MAX_PIXELS, decode, strip_jpeg_metadata, to_stored
+from diagnosis.imaging.decode import decode, strip_jpeg_metadata, to_stored
+from diagnosis.imaging.refusals import MAX_PIXELS
 from diagnosis.imaging.synthetic import draw_smear
 from tests.diagnosis.support import encode, smear_jpeg
 
@@ -35,6 +38,29 @@ def _exif(orientation: int | None = None) -> Image.Exif:
     if orientation:
         exif[0x0112] = orientation
     return exif
+
+
+def tiled_tiff(rgb: NDArray[np.uint8], side: int) -> bytes:
+    """A deflated TIFF of square tiles, which Pillow reads and cannot write."""
+    height, width = rgb.shape[:2]
+    padded = np.pad(rgb, ((0, -height % side), (0, -width % side), (0, 0)))
+    rows, columns = padded.shape[0] // side, padded.shape[1] // side
+    squares = padded.reshape(rows, side, columns, side, 3).swapaxes(1, 2).reshape(-1, side, side, 3)
+    tiles = [zlib.compress(square.tobytes()) for square in squares]
+    lengths = [len(tile) for tile in tiles]
+    starts = [8 + sum(lengths[:number]) for number in range(len(tiles))]
+    lists = 8 + sum(lengths)
+    values = struct.pack(f"<{2 * len(tiles)}L3H", *starts, *lengths, 8, 8, 8)
+    tags = [
+        (256, 4, 1, width), (257, 4, 1, height), (258, 3, 3, lists + 8 * len(tiles)),
+        (259, 3, 1, 8), (262, 3, 1, 2), (277, 3, 1, 3), (322, 4, 1, side), (323, 4, 1, side),
+        (324, 4, len(tiles), lists), (325, 4, len(tiles), lists + 4 * len(tiles)),
+    ]  # fmt: skip
+    if len(tiles) == 1:
+        tags[-2:] = (324, 4, 1, starts[0]), (325, 4, 1, lengths[0])
+    directory = b"".join(struct.pack("<HHLL", *tag) for tag in tags) + bytes(4)
+    header = struct.pack("<2sHL", b"II", 42, lists + len(values))
+    return header + b"".join(tiles) + values + struct.pack("<H", len(tags)) + directory
 
 
 ROTATED = Image.Exif()
@@ -70,6 +96,12 @@ CONVERTED = {
     "bmp": encode("BMP", IMAGE),
     "tiff": encode("TIFF", IMAGE),
     "lzw tiff": encode("TIFF", IMAGE, compression="tiff_lzw"),
+    "zstd tiff": encode("TIFF", IMAGE, compression="zstd"),
+    "big tiff": encode("TIFF", IMAGE, big_tiff=True),
+    "tiled tiff": tiled_tiff(SMEAR, 64),
+    "16-bit colour tiff": cv2.imencode(".tiff", SMEAR[..., ::-1].astype(np.uint16) * 257)[
+        1
+    ].tobytes(),
     "jpeg tiff": encode("TIFF", IMAGE, compression="jpeg"),
     "cmyk tiff": encode("TIFF", IMAGE.convert("CMYK")),
     "rotated tiff": encode("TIFF", IMAGE, exif=ROTATED),
@@ -78,6 +110,10 @@ CONVERTED = {
     "rgba webp": encode("WEBP", IMAGE.convert("RGBA")),
 }
 READABLE = PLAIN_JPEGS | CONVERTED
+LOSSLESS = (
+    "png", "bmp", "tiff", "lzw tiff", "tiled tiff", "big tiff", "zstd tiff", "16-bit colour tiff",
+    "rgba png", "lossless webp",
+)  # fmt: skip
 ANIMATED = {
     "gif": encode("GIF", IMAGE, save_all=True, append_images=[IMAGE.rotate(90)]),
     "apng": encode("PNG", IMAGE, save_all=True, append_images=[IMAGE.rotate(180)]),
@@ -160,7 +196,7 @@ def test_bytes_after_the_end_of_the_picture_are_not_kept() -> None:
 
 
 def test_lossless_codings_give_the_drawn_pixels() -> None:
-    for kind in ("png", "bmp", "tiff", "lzw tiff", "rgba png", "lossless webp"):
+    for kind in LOSSLESS:
         np.testing.assert_array_equal(decode(READABLE[kind]).rgb, SMEAR, err_msg=kind)
 
 
@@ -261,6 +297,15 @@ def test_a_bomb_is_refused_from_its_header(side: int) -> None:
     assert code == "too_many_pixels"
     assert seconds < 0.5
     assert peak < 1_000_000
+
+
+def test_a_tile_larger_than_a_picture_may_be_is_refused_before_it_is_inflated() -> None:
+    bomb = tiled_tiff(np.zeros((7072, 7072, 3), np.uint8), 7072)
+    small = bomb.replace(struct.pack("<HHLL", 256, 4, 1, 7072), struct.pack("<HHLL", 256, 4, 1, 9))
+    assert len(small) < 200_000
+    started = time.perf_counter()
+    assert _refusal(small) == "too_many_pixels"
+    assert time.perf_counter() - started < 0.1
 
 
 def test_an_image_too_long_for_any_coding_is_refused() -> None:

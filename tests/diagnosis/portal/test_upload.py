@@ -1,5 +1,6 @@
 """Uploading in the portal: several files at once, each standing or falling by itself."""
 
+import hashlib
 from typing import Any
 
 import cv2
@@ -18,6 +19,7 @@ from diagnosis.predictors.base import Explanation, Prediction
 from diagnosis.selectors import diagnoses_due
 from diagnosis.tasks import screen_waiting
 from patients.models import Specimen
+from tests.diagnosis import dicom_files
 from tests.diagnosis.portal import records
 from tests.diagnosis.support import live
 from webapp.audit.models import AuditEvent
@@ -82,7 +84,7 @@ def test_several_files_one_of_them_bad_loses_nothing_and_names_the_bad_one(
     refused = page.split('data-result="refused"')[1:]
     assert "report.pdf" in refused[0]
     assert "The file is not an image that can be read." in refused[0]
-    assert "Send a JPEG, PNG, TIFF, BMP, WebP or GIF file." in refused[0]
+    assert "Send a JPEG, PNG, TIFF, BMP, WebP, GIF or DICOM file." in refused[0]
     assert "empty.png" in refused[1]
     assert "The file is empty." in refused[1]
 
@@ -246,3 +248,76 @@ def test_a_queue_that_is_away_costs_no_upload(
     assert answer.status_code == 200
     assert len(diagnoses_due()) == 1
     assert "The task queue is away: ConnectionError" in caplog.text
+
+
+# --- What is here already ----------------------------------------------------------------
+
+
+def held(client: Client, *sums: str, address: str = ADDRESS) -> Any:
+    return client.post(f"{address}/held", {"sha256": list(sums)})
+
+
+def test_the_script_is_told_which_files_the_specimen_has_and_the_audit_what_it_saw(
+    client_signed_in: Client, clinician: User, specimen: Specimen
+) -> None:
+    here, elsewhere, new = (records.png() for _ in range(3))
+    upload(client_signed_in, file(here))
+    upload(client_signed_in, file(elsewhere), address="/diagnoses/unassigned")
+    sums = [hashlib.sha256(data).hexdigest() for data in (here, elsewhere, new)]
+    first, second = Diagnosis.objects.order_by("id")
+    assert held(client_signed_in, *sums).json() == {"held": {sums[0]: f"/diagnoses/{first.pk}"}}
+    lone = held(client_signed_in, *sums, address="/diagnoses/unassigned").json()
+    assert lone == {"held": {sums[1]: f"/diagnoses/{second.pk}"}}
+    seen = AuditEvent.objects.filter(action="diagnosis.listed", actor=clinician).order_by("id")
+    assert [event.detail for event in seen] == [{"ids": [first.pk]}, {"ids": [second.pk]}]
+
+
+def test_nothing_held_is_nothing_told(client_signed_in: Client, specimen: Specimen) -> None:
+    assert held(client_signed_in, "0" * 64).json() == {"held": {}}
+    assert held(client_signed_in).json() == {"held": {}}
+
+
+def test_too_many_sums_and_what_is_no_sum_are_refused(
+    client_signed_in: Client, specimen: Specimen
+) -> None:
+    assert held(client_signed_in, *["0" * 64] * 200).status_code == 200
+    assert held(client_signed_in, *["0" * 64] * 201).status_code == 400
+    for wrong in ("", "0" * 63, "G" * 64, f"{'0' * 64}\n"):
+        assert held(client_signed_in, wrong).status_code == 400
+
+
+def test_only_who_may_upload_may_ask_and_only_by_a_form_of_this_site(
+    reader: Client, clinician: User, client: Client, specimen: Specimen
+) -> None:
+    for address in (ADDRESS, "/diagnoses/unassigned"):
+        assert held(reader, "0" * 64, address=address).status_code == 403
+        assert reader.get(f"{address}/held").status_code == 405
+        assert held(Client(), "0" * 64, address=address).status_code == 302
+        strict = Client(enforce_csrf_checks=True)
+        strict.force_login(clinician)
+        assert held(strict, "0" * 64, address=address).status_code == 403
+    client.force_login(clinician)
+    assert held(client, "0" * 64, address="/specimens/unknown").status_code == 404
+
+
+def test_the_page_tells_its_script_the_limits(
+    client_signed_in: Client, specimen: Specimen, settings: Settings
+) -> None:
+    settings.MAX_UPLOAD_BYTES = 3 * 2**20
+    page = client_signed_in.get(ADDRESS).content.decode()
+    assert f'data-few="{FEW}" data-max-bytes="3145728" data-held="{ADDRESS}/held"' in page
+    assert "The file has more than 3 MiB." in page
+    page = client_signed_in.get("/diagnoses/unassigned").content.decode()
+    assert 'data-held="/diagnoses/unassigned/held"' in page
+
+
+def test_refused_files_stand_first(client_signed_in: Client, specimen: Specimen) -> None:
+    page = upload(client_signed_in, file(records.png()), file(b"no image", "notes.txt"))
+    refused, stored = page.index('data-result="refused"'), page.index('data-result="stored"')
+    assert refused < stored
+
+
+def test_a_dicom_photograph_is_taken(client_signed_in: Client, specimen: Specimen) -> None:
+    upload(client_signed_in, file(dicom_files.READABLE["rle"], "field.dcm"))
+    diagnosis = Diagnosis.objects.get()
+    assert (diagnosis.media_type, diagnosis.width) == ("image/png", 160)

@@ -79,7 +79,7 @@ def test_first_start_prepares_and_second_only_serves(tmp_path: Path) -> None:
         product.wait_until_ready()
         log = product.log.read_text()
     assert password not in log
-    assert "demo" not in log
+    assert "user demo" not in log
     assert "Collecting" not in log
     assert "database" not in log
 

@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 
 from diagnosis.aggregate import FieldCounts, Rule
 from diagnosis.models.diagnosis import ReadOnlyResultError
@@ -38,7 +39,8 @@ class CaseQuerySet(models.QuerySet["Case"]):
         if to not in CASE_ALLOWED[current]:
             raise ReadOnlyResultError(f"A {current} case does not become {to}.")
         rows = self.filter(status=current)
-        return models.QuerySet.update(rows, status=to, closed=int(to in _CLOSED)) > 0
+        signed = {"signed_at": timezone.now()} if to == CaseStatus.SIGNED else {}
+        return models.QuerySet.update(rows, status=to, closed=int(to in _CLOSED), **signed) > 0
 
     def update(self, **kwargs: Any) -> int:
         """As Django's, for what is no status.
@@ -46,7 +48,7 @@ class CaseQuerySet(models.QuerySet["Case"]):
         Raises:
             ReadOnlyResultError: ``status`` is among ``kwargs``; use ``move``.
         """
-        if {"status", "closed"} & kwargs.keys():
+        if {"status", "closed", "signed_at"} & kwargs.keys():
             raise ReadOnlyResultError("A case's status changes only through diagnosis.cases.")
         return super().update(**kwargs)
 
@@ -94,6 +96,7 @@ class Case(models.Model):
     reviewed = models.PositiveIntegerField(default=0)
 
     created_at = models.DateTimeField(auto_now_add=True)
+    signed_at = models.DateTimeField(null=True, blank=True, editable=False)  # the first time
 
     objects = CaseQuerySet.as_manager()
 
@@ -104,6 +107,7 @@ class Case(models.Model):
                 fields=["closed", "calm", "priority", "created_at", "id"], name="case_worklist"
             ),
             models.Index(fields=["assignee", "status"], name="case_assignee"),
+            models.Index(fields=["signed_at"], name="case_signed"),
         ]
         constraints = [
             models.CheckConstraint(

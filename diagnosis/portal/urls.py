@@ -2,10 +2,11 @@
 
 from django.urls import path
 
-from diagnosis.portal import case_views, views
+from diagnosis.portal import case_views, dashboard, views
 
 urlpatterns = [
     path("", case_views.worklist, name="worklist"),
+    path("dashboard", dashboard.dashboard, name="dashboard"),
     path("diagnoses", views.field_list, name="field_list"),
     path("patients/<int:pk>", views.patient_detail, name="patient_detail"),
     path("specimens/<str:accession>", views.specimen_detail, name="specimen_detail"),

@@ -65,6 +65,7 @@ def addresses(upload: Callable[..., Page], smears: list[Path], receipt: Path) ->
         "/", "/?show=suspicious", "/?search=nobody", "/diagnoses",
         "/diagnoses?show=suspicious", "/patients/", "/patients/new", str(patient),
         specimen, f"{specimen}/edit", *fields, field, f"{field}/assign", "/diagnoses/unassigned",
+        "/dashboard",
     ]  # fmt: skip
 
 

@@ -254,7 +254,7 @@ def _result_fields(outcome: pipeline.Outcome, contract: ModelContract) -> dict[s
 
 
 def _validation_document(report: ValidationReport) -> dict[str, Any]:
-    """The report as the API shows it and the row keeps it."""
+    """The report as the row keeps it; the API shows all of it but the stain."""
     return {
         "accepted": report.accepted,
         "score": report.score,
@@ -269,4 +269,5 @@ def _validation_document(report: ValidationReport) -> dict[str, Any]:
             }
             for check in report.checks
         ],
+        "stain": dict(report.stain),
     }

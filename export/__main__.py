@@ -149,6 +149,24 @@ def _evaluate(options: argparse.Namespace) -> None:
     print(f"wrote {options.output}")
 
 
+def _reference(options: argparse.Namespace) -> None:
+    from diagnosis.drift import reference_path
+    from export.dataset import data_digest
+    from export.errors import DataError
+    from export.reference import reference_of, write_reference
+
+    store, name = config.model_store(), config.model_name()
+    version = options.version or read_live(store, name).stable
+    contract = registry.check_version(store, name, version)
+    fields = read_fields(options.data)
+    if data_digest(official_split(fields)[0]) != contract.training_data_digest:
+        raise DataError(f"Version {version} learned from other fields than the train split there.")
+    reference = reference_of(version_dir(store, name, version), fields)
+    with registry.locked(store, name):
+        write_reference(reference, reference_path(store, name, version))
+    print(json.dumps(dict(reference.false_alarms)))
+
+
 def _validation(options: argparse.Namespace) -> None:
     from export.screening_report import write_report
 
@@ -274,6 +292,12 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("version", type=int, nargs="?", help="default: the stable one")
     command.add_argument("--output", type=Path, default=docs / "model.md")
     command.set_defaults(command=_evaluate)
+
+    command = commands.add_parser(
+        "reference", parents=[data], help="what a version's training fields look like, for drift"
+    )
+    command.add_argument("version", type=int, nargs="?", help="default: the stable one")
+    command.set_defaults(command=_reference)
 
     command = commands.add_parser(
         "validation", parents=[data], help="measure input validation and write its report"

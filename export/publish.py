@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from diagnosis.drift import Reference, reference_path
 from diagnosis.imaging.contract import CONTRACT_FILE, LABELS, ModelContract, graph_digest
 from diagnosis.imaging.preprocess import preprocess
 from diagnosis.imaging.synthetic import draw_smear
@@ -25,12 +26,13 @@ from export.calibrate import Calibration, Decision, calibrate
 from export.config import COVERED, INPUT_HEIGHT, INPUT_WIDTH
 from export.crossval import out_of_fold_figures
 from export.dataset import Field, data_digest, labels_of, read_fields
-from export.errors import PublishError, RunError
+from export.errors import DataError, PublishError, RunError
 from export.evaluate import measure
 from export.flips import Flip, flipped, record, summary
 from export.gates import Acceptance, check_regression, check_shortcut
 from export.metrics import Figures
 from export.modelcard import render
+from export.reference import reference_of, write_reference
 from export.registry import locked
 from export.runs import CONFIG, Report, read_history
 from export.saliency import saliency_figures
@@ -108,7 +110,10 @@ def publish(request: Request, store: Path, name: str, report: Report) -> int:
             _write_card(request, contract, calibrated.decision, accepted, flips, staging)
             seal(staging)
             check_size(staging)
+            reference = _reference(staging, fields, report)
             os.rename(staging, version_dir(store, name, version))
+            if reference is not None:
+                write_reference(reference, reference_path(store, name, version))
         finally:
             shutil.rmtree(staging, ignore_errors=True)
     return version
@@ -234,6 +239,16 @@ def _contract(
         metrics={},
         digest="",
     )
+
+
+def _reference(folder: Path, fields: Sequence[Field], report: Report) -> Reference | None:
+    """What tells drift; a small image set gives none, and can be published all the same."""
+    report("measuring what the training fields look like")
+    try:
+        return reference_of(folder, fields)
+    except DataError as error:
+        report(f"no alarm on drift for this version: {error}")
+        return None
 
 
 def _write_contract(contract: ModelContract, folder: Path) -> None:

@@ -55,6 +55,8 @@ def mariadb() -> Iterator[str]:
             options += [
                 f"--port={port}",
                 f"--socket={folder}/socket",
+                # A server that starts clears its folder of other servers' temporary tables.
+                f"--tmpdir={folder}",
                 f"--init-file={folder}/init.sql",
                 "--bind-address=127.0.0.1",
                 "--skip-name-resolve",

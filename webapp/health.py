@@ -2,6 +2,7 @@
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -21,14 +22,21 @@ from diagnosis.observed import circuits_show
 from diagnosis.predictor import stable_predictor
 from diagnosis.predictors.store import read_live
 from diagnosis.selectors import QueueState, queue_state
+from diagnosis.statistics.inputs import POPULATIONS, Inputs, inputs
 from webapp import metrics as counted
 
 ANSWER_WITHIN_S = 0.8  # of the database; whoever probes gives up after about a second
 QUEUE_MOVES_WITHIN_S = 120.0
 
+DRIFT_HOLDS_S = 60.0  # for which drift is not computed again
+
 _database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe")
 _lock = threading.Lock()
 _asked: "Future[QueueState] | None" = None
+# In a thread of its own: it takes longer than a probe, which must not wait behind it.
+_statistician = ThreadPoolExecutor(max_workers=1, thread_name_prefix="drift")
+_drift_asked: "Future[dict[str, Inputs]] | None" = None
+_drift_since = 0.0
 
 
 class ProbesMiddleware:
@@ -96,7 +104,9 @@ class _Scrape(Collector):
         """All metrics of one answer."""
         _circuits()
         yield from counted.registry().collect()
-        yield from _queue_metrics(_queue())
+        yield from _queue_metrics(queue := _queue())
+        if queue is not None:
+            yield from _drift_metrics(_drift())
         yield _model_metric()
 
 
@@ -122,6 +132,31 @@ def _ask() -> QueueState:
         return queue_state()
     finally:
         connection.close()
+
+
+def _drift() -> dict[str, Inputs]:
+    """Inputs against the training data by population; none if the database is not in time.
+
+    What was found holds for a minute, so that scrapes cost little.
+    """
+    global _drift_asked, _drift_since
+    with _lock:
+        stale = time.monotonic() - _drift_since > DRIFT_HOLDS_S
+        if _drift_asked is None or (_drift_asked.done() and stale):
+            _drift_asked, _drift_since = _statistician.submit(_ask_drift), time.monotonic()
+        asked = _drift_asked
+    try:
+        return asked.result(timeout=ANSWER_WITHIN_S)
+    except (TimeoutError, DatabaseError):
+        return {}
+
+
+def _ask_drift() -> dict[str, Inputs]:
+    try:
+        found = {name: inputs(name) for name in POPULATIONS}
+    finally:
+        connection.close()
+    return {name: one for name, one in found.items() if one is not None and one.enough}
 
 
 def _model() -> str:
@@ -166,6 +201,30 @@ def _queue_metrics(queue: QueueState | None) -> Iterator[Metric]:
         queue.oldest_due_s,
     )
     yield _gauge("leukemia_failed_fields", "Fields that were given up.", queue.failed)
+
+
+def _drift_metrics(found: dict[str, Inputs]) -> Iterator[Metric]:
+    """Distance and level of each statistic; nothing while too few fields are there to judge."""
+    labels = ["statistic", "inputs", "version"]
+    distance = GaugeMetricFamily(
+        "leukemia_input_drift",
+        "Distance (Kolmogorov-Smirnov, 0 to 1) of the newest fields from the training fields: "
+        "`decoded` are all, `accepted` those that passed the input checks.",
+        labels=labels,
+    )
+    level = GaugeMetricFamily(
+        "leukemia_input_drift_level",
+        "What the distance means: 0 nothing, 1 watch, 2 drift.",
+        labels=labels,
+    )
+    for population, one in found.items():
+        for drift in one.drifts:
+            if drift.distance is not None:
+                values = [drift.statistic, population, str(one.version)]
+                distance.add_metric(values, drift.distance)
+                level.add_metric(values, drift.level)
+    yield distance
+    yield level
 
 
 def _model_metric() -> Metric:

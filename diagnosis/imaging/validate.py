@@ -6,7 +6,8 @@ large enough, the light right, the focus right, are there cells, nucleated ones 
 do the pixels form cells at all.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import ModelContract, Rectangle
 from diagnosis.imaging.decode import DecodedImage
+from diagnosis.imaging.stain import stain_statistics
 from diagnosis.words import gettext_noop as _
 
 # Grey levels and pixels of the canonical image; what the scores below are counted in.
@@ -79,9 +81,15 @@ class Check:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """All checks of one input; ``checks[0]`` is the colour histogram's."""
+    """All checks of one input; ``checks[0]`` is the colour histogram's.
+
+    Attributes:
+        checks: in the order of ``FIXES``.
+        stain: what ``stain_statistics`` measured; it decides nothing.
+    """
 
     checks: tuple[Check, ...]
+    stain: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def accepted(self) -> bool:
@@ -130,13 +138,15 @@ def validate(
             f"version {contract.version} of {contract.name} has no threshold for "
             f"{', '.join(sorted(missing))}; publish it again."
         )
-    scores = _scores(decoded, canonical, contract)
+    histogram = colour_histogram(canonical, contract.covered)
+    scores = _scores(decoded, canonical, histogram, contract)
     return ValidationReport(
         tuple(
             # NumPy's scalars would make `passed` a type that JSON does not take.
             Check(name, float(scores[name]), contract.thresholds[name], FIXES[name])
             for name in FIXES
-        )
+        ),
+        stain_statistics(histogram),
     )
 
 
@@ -189,12 +199,14 @@ def _correlation(first: NDArray[np.float32], second: NDArray[np.float32]) -> flo
 
 
 def _scores(
-    decoded: DecodedImage, canonical: NDArray[np.uint8], contract: ModelContract
+    decoded: DecodedImage,
+    canonical: NDArray[np.uint8],
+    histogram: NDArray[np.float32],
+    contract: ModelContract,
 ) -> dict[str, float]:
     """Score of every check by name."""
     covered = contract.covered
     mask = _visible(canonical.shape[:2], covered)
-    histogram = colour_histogram(canonical, covered)
     green = np.cumsum(histogram[1])
     background = int(np.searchsorted(green, 0.9))
     relief = _relief(canonical, mask)

@@ -2,10 +2,18 @@
 
 from django.urls import path
 
-from diagnosis.portal import case_views, guide_views, sign_views, upload_views, views
+from diagnosis.portal import (
+    case_views,
+    dashboard,
+    guide_views,
+    sign_views,
+    upload_views,
+    views,
+)
 
 urlpatterns = [
     path("", case_views.worklist, name="worklist"),
+    path("dashboard", dashboard.dashboard, name="dashboard"),
     path("guide/hide", guide_views.guide_hide, name="guide_hide"),
     path("diagnoses", views.field_list, name="field_list"),
     path("patients/<int:pk>", views.patient_detail, name="patient_detail"),

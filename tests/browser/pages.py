@@ -48,6 +48,7 @@ SIGNED_IN = (
     Page("{lone}/assign"),
     Page("{lone}/assign", submit=True),
     Page("/diagnoses/unassigned"),
+    Page("/dashboard"),
     Page("/nothing", status=404),
 )
 

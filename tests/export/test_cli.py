@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
+from diagnosis.drift import reference_path
 from diagnosis.imaging.contract import CONTRACT_FILE, ModelContract
 from diagnosis.imaging.synthetic import draw_smear
 from diagnosis.predictors.seal import SEAL, seal
@@ -242,3 +243,12 @@ def test_the_quick_benchmark_makes_its_document(cli: Cli, data_dir: Path, tmp_pa
         assert "–  |" not in leaky + grouped
     # Seeing cells alone, it commits itself nowhere once they are painted over.
     assert text.count("| 25.0% | 0.0% (64; 0.0% – 5.6%) |") == 1
+
+
+def test_a_reference_is_made_of_the_versions_own_fields(cli: Cli, store: Path) -> None:
+    path = reference_path(store, NAME, 2)
+    before = path.read_bytes()
+    answer = cli("reference", "2")
+    assert answer.returncode == 1
+    assert "learned from other fields" in answer.stderr
+    assert path.read_bytes() == before

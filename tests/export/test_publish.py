@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from diagnosis.drift import Reference, reference_path
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import CONTRACT_FILE, ModelContract
 from diagnosis.predictors.embedded import EmbeddedPredictor
@@ -294,3 +295,24 @@ def test_a_tampered_contract_is_refused(copy: Path) -> None:
     with pytest.raises(ContractError, match=r"does not match its seal: assets.extra/contract.json"):
         EmbeddedPredictor(version_dir(copy, NAME, 1))
     assert not live_path(copy, NAME).exists()
+
+
+def test_a_version_has_its_reference_beside_it(
+    small_set: SmallSet, tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Sixteen fields of eight groups give none, which is no obstacle; enough of them do."""
+    store, said = tmp_path / "models", []
+    request = Request(tiny_run, small_set[0], accept_shortcut=REASON)
+    assert publishing.publish(request, store, NAME, said.append) == 1
+    assert any("no alarm on drift" in line and "need 20 groups" in line for line in said)
+    assert not reference_path(store, NAME, 1).exists()
+
+    def reference_of(folder: Path, fields: object) -> Reference:
+        return Reference(ModelContract.load(folder).digest, 1, 1, {}, {}, {})
+
+    monkeypatch.setattr(publishing, "reference_of", reference_of)
+    request = dataclasses.replace(request, accept_regression=REASON)
+    assert publishing.publish(request, store, NAME, said.append) == 2
+    made = Reference.load(reference_path(store, NAME, 2))
+    assert made.contract_digest == ModelContract.load(version_dir(store, NAME, 2)).digest
+    assert published_versions(store, NAME) == [1, 2]

@@ -14,6 +14,7 @@ GET                    readyz                               T H A U N -
 GET                    metrics                              T H A U N -
 
 GET                                                         T H A U
+GET                    dashboard                            T H A U
 POST                   guide/hide                           H
 GET POST PUT PATCH DELETE  language                             T H A U N -
 GET                    diagnoses                            T H A U

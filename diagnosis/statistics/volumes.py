@@ -1,0 +1,162 @@
+"""How much came in, how long it took, and why fields were refused."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+import numpy as np
+from django.db.models import Count, F, QuerySet, Value
+from numpy.typing import NDArray
+
+from diagnosis.models import Case, Diagnosis
+from diagnosis.state import Status
+from diagnosis.statistics.period import Period
+
+SAMPLE = 20_000  # rows whose times are looked at; more are thinned out evenly
+REFUSALS = 5_000  # refused fields whose checks are counted, the newest
+
+
+@dataclass(frozen=True)
+class Volumes:
+    """What came in and was finished, by bin of the period.
+
+    Attributes:
+        screened, refused, unfinished: fields by the time they were uploaded; ``unfinished`` are
+            those that wait for the model or were given up.
+        signed: cases by the time they were first signed.
+    """
+
+    screened: list[int]
+    refused: list[int]
+    unfinished: list[int]
+    signed: list[int]
+
+    @property
+    def fields(self) -> int:
+        """All uploaded fields."""
+        return sum(self.screened) + sum(self.refused) + sum(self.unfinished)
+
+
+@dataclass(frozen=True)
+class Turnaround:
+    """How long something took, in seconds.
+
+    Attributes:
+        count: how many there were; 0 leaves the others ``None``.
+        median, slow: half took at most ``median``, nine of ten at most ``slow``.
+        medians, slows: the same by bin of the period, ``None`` for a bin without any.
+    """
+
+    count: int
+    median: float | None
+    slow: float | None
+    medians: list[float | None]
+    slows: list[float | None]
+
+
+@dataclass(frozen=True)
+class Refusals:
+    """Why fields were refused.
+
+    Attributes:
+        fields: refused fields that were looked at; one may fail several checks.
+        failed: fields that failed a check, by its name, the most frequent first.
+    """
+
+    fields: int
+    failed: dict[str, int]
+
+
+def volumes(period: Period) -> Volumes:
+    """Count a period, bin by bin, in the index of ``diagnosis_period``."""
+    counted: dict[str, list[int]] = {status.value: [0] * period.bins for status in Status}
+    bins = [
+        Diagnosis.objects.filter(created_at__gte=start, created_at__lt=end)
+        .order_by()
+        .annotate(bin=Value(number))
+        .values("bin", "status")
+        .annotate(fields=Count("pk"))
+        for number, (start, end) in enumerate(_spans(period))
+    ]
+    for row in bins[0].union(*bins[1:], all=True):
+        counted[row["status"]][row["bin"]] = row["fields"]
+    signed = Case.objects.filter(signed_at__gte=period.since, signed_at__lt=period.edges[-1])
+    return Volumes(
+        screened=counted[Status.SCREENED],
+        refused=counted[Status.REFUSED],
+        unfinished=[
+            sum(pair) for pair in zip(counted[Status.RECEIVED], counted[Status.FAILED], strict=True)
+        ],
+        signed=_by_bin(period, signed.values_list("signed_at", flat=True)),
+    )
+
+
+def answer_times(period: Period) -> Turnaround:
+    """From receiving a field to the model's answer, by when the field came."""
+    answered = Diagnosis.objects.filter(
+        created_at__gte=period.since,
+        created_at__lt=period.edges[-1],
+        status__in=[Status.SCREENED, Status.REFUSED],
+    )
+    return _turnaround(period, answered, "created_at", "completed_at", by="created_at")
+
+
+def signing_times(period: Period) -> Turnaround:
+    """From a case's first field to its signature, by when it was signed."""
+    signed = Case.objects.filter(signed_at__gte=period.since, signed_at__lt=period.edges[-1])
+    return _turnaround(period, signed, "created_at", "signed_at", by="signed_at")
+
+
+def refusals(period: Period) -> Refusals:
+    """Count the failed checks of the period's newest refused fields."""
+    refused = Diagnosis.objects.filter(
+        created_at__gte=period.since, created_at__lt=period.edges[-1], status=Status.REFUSED
+    ).order_by("-created_at")[:REFUSALS]
+    failed: Counter[str] = Counter()
+    fields = 0
+    for document in refused.values_list("validation", flat=True):
+        fields += 1
+        checks = (document or {}).get("checks", [])
+        failed.update(check["name"] for check in checks if not check["passed"])
+    return Refusals(fields, dict(failed.most_common()))
+
+
+def thinned(rows: QuerySet, count: int, at_most: int, key: str = "pk") -> QuerySet:
+    """Every so-manieth of ``count`` rows by number, so that about ``at_most`` are left."""
+    every = -(-count // at_most)
+    return rows if every <= 1 else rows.annotate(part=F(key) % every).filter(part=0)
+
+
+def _turnaround(period: Period, rows: QuerySet, begun: str, ended: str, *, by: str) -> Turnaround:
+    count = rows.count()
+    pairs = list(thinned(rows, count, SAMPLE).order_by().values_list(begun, ended, by))
+    seconds = np.array([(end - begin).total_seconds() for begin, end, _ in pairs])
+    place = _places(period, [moment for _, _, moment in pairs])
+    parts = [seconds[place == number] for number in range(period.bins)]
+    return Turnaround(
+        count=count,
+        median=_quantile(seconds, 0.5),
+        slow=_quantile(seconds, 0.9),
+        medians=[_quantile(part, 0.5) for part in parts],
+        slows=[_quantile(part, 0.9) for part in parts],
+    )
+
+
+def _quantile(values: NDArray[np.float64], share: float) -> float | None:
+    return float(np.quantile(values, share)) if len(values) else None
+
+
+def _by_bin(period: Period, moments: QuerySet) -> list[int]:
+    place = _places(period, list(moments))
+    return np.bincount(place, minlength=period.bins)[: period.bins].tolist()
+
+
+def _places(period: Period, moments: Sequence[datetime]) -> NDArray[np.int64]:
+    """Number of the bin in which each moment lies."""
+    edges = [edge.timestamp() for edge in period.edges[1:-1]]
+    return np.searchsorted(edges, [moment.timestamp() for moment in moments], side="right")
+
+
+def _spans(period: Period) -> list[tuple[datetime, datetime]]:
+    return list(zip(period.edges[:-1], period.edges[1:], strict=True))

@@ -1,0 +1,80 @@
+"""Where marks lie, against places worked out by hand."""
+
+import numpy as np
+import pytest
+
+from diagnosis.portal import charts
+from diagnosis.portal.charts import BOTTOM, HEIGHT, TOP, columns, lines, pair
+from diagnosis.portal.dashboard import duration
+
+BASE, PLOT = HEIGHT - BOTTOM, HEIGHT - TOP - BOTTOM
+
+
+def test_columns_stand_on_each_other() -> None:
+    chart = columns("Fields", ["a", "b"], [("kept", [6, 0]), ("refused", [2, 0])])
+    lower, upper = chart.blocks
+    assert (lower.kind, upper.kind) == (0, 1)
+    assert float(lower.y) + float(lower.height) == pytest.approx(BASE, abs=0.1)
+    assert float(upper.y) + float(upper.height) == pytest.approx(float(lower.y), abs=0.1)
+    assert float(lower.height) == pytest.approx(3 * float(upper.height), abs=0.3)
+    assert [tick.text for tick in chart.y_ticks] == ["0", "2", "4", "6", "8"]
+    assert float(upper.y) == pytest.approx(TOP, abs=0.1)
+    assert chart.rows == [("a", ["6", "2"]), ("b", ["0", "0"])]
+
+
+@pytest.mark.parametrize(
+    ("largest", "last"), [(0, "1"), (1, "1"), (3, "3"), (7, "8"), (1234, "1,500")]
+)
+def test_counts_have_whole_ticks_that_hold_them(largest: int, last: str) -> None:
+    ticks = [tick.text for tick in columns("n", ["a"], [("n", [largest])]).y_ticks]
+    assert ticks[0] == "0"
+    assert ticks[-1] == last
+    assert not any("." in tick for tick in ticks)
+    assert 2 <= len(ticks) <= 6
+
+
+def test_a_line_breaks_where_there_is_nothing() -> None:
+    chart = lines("Time", list("abcd"), [("median", [1.0, 2.0, None, 4.0])], "s")
+    (line,) = chart.lines
+    assert [len(path.split()) for path in line.paths] == [2]
+    assert len(line.dots) == 1
+    assert float(line.dots[0][1]) == pytest.approx(TOP, abs=0.1)
+    assert chart.rows[2] == ("c", ["–"])
+
+
+def test_many_bins_have_few_labels_and_the_last_has_one() -> None:
+    bins = [str(number) for number in range(90)]
+    ticks = columns("n", bins, [("n", [1] * 90)]).x_ticks
+    assert len(ticks) <= charts.LABELS_AT_MOST
+    assert ticks[-1].text == "89"
+
+
+def test_two_distributions_share_a_scale() -> None:
+    found = pair(np.linspace(0, 1, 500), np.full(200, 0.75))
+    assert (found.low, found.high) == ("0.005", "0.995")
+    (block,) = found.blocks
+    assert float(block.height) == pytest.approx(88, abs=0.1)
+    assert float(block.x) == pytest.approx(0.75 * 240, abs=12)
+    points = [tuple(map(float, point.split(","))) for point in found.outline.split()]
+    assert points[0] == (0, 90)
+    assert points[-1] == (240, 90)
+
+
+def test_distributions_without_spread_are_drawn() -> None:
+    assert len(pair(np.ones(10), np.ones(10)).blocks) == 1
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (None, "–"),
+        (0.25, "0.2 s"),
+        (59.94, "59.9 s"),
+        (90, "1.5 min"),
+        (5400, "1.5 h"),
+        (100_000, "27.8 h"),
+        (259_200, "3.0 d"),
+    ],
+)
+def test_times_in_the_unit_that_fits(seconds: float | None, said: str) -> None:
+    assert duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == said

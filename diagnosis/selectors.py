@@ -17,7 +17,9 @@ from diagnosis.models import FIELD_KINDS, Diagnosis
 from diagnosis.predictors.store import version_dir
 from diagnosis.state import Status
 from patients.models import Patient, Specimen
-from patients.selectors import specimen_list
+
+# A search of few letters must not sort the fields of half the laboratory.
+SPECIMENS_SEARCHED = 200
 
 
 def diagnosis_list() -> QuerySet[Diagnosis]:
@@ -40,17 +42,18 @@ def diagnoses_unassigned() -> QuerySet[Diagnosis]:
     return diagnosis_list().filter(specimen=None)
 
 
-def diagnosis_search(*, shown: str = "", search: str = "") -> QuerySet[Diagnosis]:
-    """Diagnoses for the work list, newest first.
+def diagnosis_search(
+    *, shown: str = "", specimens: Sequence[int] | None = None
+) -> QuerySet[Diagnosis]:
+    """Diagnoses for the list of all fields, newest first.
 
     Args:
         shown: a key of ``FIELD_KINDS``; anything else shows all.
-        search: words to find in accession number, record number or name of the patient.
+        specimens: ids of the specimens whose fields are meant; ``None`` for all fields, also
+            those without a specimen.
     """
     diagnoses = diagnosis_list().filter(FIELD_KINDS.get(shown, Q()))
-    if search.strip():
-        diagnoses = diagnoses.filter(specimen__in=specimen_list(search=search))
-    return diagnoses
+    return diagnoses if specimens is None else diagnoses.filter(specimen__in=specimens)
 
 
 def diagnoses_page(

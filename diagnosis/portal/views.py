@@ -26,6 +26,7 @@ from diagnosis.portal import wording
 from diagnosis.portal.forms import AssignForm
 from diagnosis.portal.uploads import fields_upload
 from patients.models import Patient, Specimen
+from patients.selectors import specimens_found
 from patients.services import listing_record
 from webapp.audit.services import audit_record
 
@@ -44,21 +45,17 @@ ASSIGN = "diagnosis.change_diagnosis"
 def field_list(request: HttpRequest) -> HttpResponse:
     """All fields, newest first, or those that a filter and a search leave."""
     shown, search = request.GET.get("show", ""), request.GET.get("search", "").strip()
-    before = request.GET.get("before", "")
-    diagnoses, more = selectors.diagnoses_page(
-        selectors.diagnosis_search(shown=shown, search=search),
-        before=int(before) if before.isdecimal() and len(before) < 19 else None,
-        size=PAGE_SIZE,
-    )
-    listing_record(actor=request.user, rows=diagnoses)
-    context = {
-        "diagnoses": diagnoses,
-        "more": more,
+    specimens, too_many = None, False
+    if search:
+        specimens, too_many = specimens_found(search, limit=selectors.SPECIMENS_SEARCHED)
+    found = selectors.diagnosis_search(shown=shown, specimens=specimens)
+    context = _newest(request, found) | {
         "shown": shown if shown in FIELD_KINDS else "",
         "search": search,
-        "before": before,
+        "too_many": selectors.SPECIMENS_SEARCHED if too_many else 0,
         "filters": {name: wording.VERDICTS[name][0] for name in FIELD_KINDS},
     }
+    listing_record(actor=request.user, rows=context["diagnoses"])
     return render(request, "diagnosis/field_list.html", context)
 
 
@@ -98,7 +95,7 @@ def unassigned(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _upload(request, "diagnosis/unassigned.html", None)
     context = _unassigned(request)
-    listing_record(actor=request.user, rows=context["page_obj"])
+    listing_record(actor=request.user, rows=context["diagnoses"])
     return render(request, "diagnosis/unassigned.html", context)
 
 
@@ -193,7 +190,7 @@ def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
 
 
 def _unassigned(request: HttpRequest) -> dict[str, Any]:
-    return {"page_obj": _page(request, selectors.diagnoses_unassigned())}
+    return _newest(request, selectors.diagnoses_unassigned())
 
 
 def _result(diagnosis: Diagnosis) -> dict[str, Any]:
@@ -218,6 +215,17 @@ def _result(diagnosis: Diagnosis) -> dict[str, Any]:
         "checks": wording.check_bars(diagnosis),
         "domain": wording.domain_bar(diagnosis, contract),
     }
+
+
+def _newest(request: HttpRequest, rows: QuerySet[Diagnosis]) -> dict[str, Any]:
+    """A page of ``rows`` by key, newest first; ``diagnosis/_older.html`` leads on from it."""
+    before = request.GET.get("before", "")
+    diagnoses, more = selectors.diagnoses_page(
+        rows,
+        before=int(before) if before.isdecimal() and len(before) < 19 else None,
+        size=PAGE_SIZE,
+    )
+    return {"diagnoses": diagnoses, "more": more, "before": before}
 
 
 def _page(request: HttpRequest, rows: QuerySet[Diagnosis]) -> Page[Diagnosis]:

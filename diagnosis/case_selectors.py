@@ -1,19 +1,48 @@
 """Reading cases; nothing here writes."""
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
+from typing import TYPE_CHECKING
 
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext_lazy as _
 
 from diagnosis.models import Case, Diagnosis, Review
 from diagnosis.state import CaseHeadline, Status
 from patients.models import Specimen
-from patients.selectors import specimen_list
+from patients.selectors import FEW, specimens_found, words_of_specimen
+
+if TYPE_CHECKING:
+    from django_stubs_ext import StrPromise
 
 ORDER = ("closed", "calm", "priority", "created_at", "id")
+
+
+@dataclass(frozen=True)
+class CaseFilter:
+    """Which cases the work list shows; what is empty does not narrow it, the rest combines.
+
+    Attributes:
+        search: words to find in accession number, record number or name of the patient.
+        status: a ``CaseStatus``, or one of ``OPEN``, ``CLOSED`` and ``ANY``; empty for what is
+            open, and with a search for any.
+        priority: a ``Priority``.
+        headline: a ``CaseHeadline``.
+        assignee: ``MINE`` or ``NOBODY``.
+        received_from, received_to: first and last day, in the current time zone.
+    """
+
+    search: str = ""
+    status: str = ""
+    priority: int | None = None
+    headline: str = ""
+    assignee: str = ""
+    received_from: date | None = None
+    received_to: date | None = None
 
 
 @dataclass(frozen=True)
@@ -22,26 +51,23 @@ class View:
 
     Attributes:
         title: as shown.
-        which: the cases, for the user who looks.
+        query: values of ``CaseFilter``, as in an address.
     """
 
-    title: str
-    which: Callable[[AbstractBaseUser], Q]
+    title: "StrPromise"
+    query: Mapping[str, str]
 
 
-OPEN = Q(closed=0)
+OPEN, CLOSED, ANY = "open", "closed", "any"
+MINE, NOBODY = "mine", "nobody"
 VIEWS: dict[str, View] = {
-    "mine": View("Mine", lambda user: OPEN & Q(assignee=user)),
-    "nobody": View("Nobody's", lambda user: OPEN & Q(assignee=None)),
-    "suspicious": View("Suspicious", lambda user: OPEN & Q(headline=CaseHeadline.SUSPICIOUS)),
-    "indeterminate": View(
-        "Indeterminate", lambda user: OPEN & Q(headline=CaseHeadline.INDETERMINATE)
-    ),
-    "waiting": View("Waiting", lambda user: OPEN & Q(headline=CaseHeadline.WAITING)),
-    "not_suspicious": View(
-        "Not suspicious", lambda user: OPEN & Q(headline=CaseHeadline.NOT_SUSPICIOUS)
-    ),
-    "closed": View("Signed", lambda user: Q(closed=1)),
+    "mine": View(_("Mine"), {"assignee": MINE}),
+    "nobody": View(_("Nobody’s"), {"assignee": NOBODY}),
+    "suspicious": View(_("Suspicious"), {"headline": CaseHeadline.SUSPICIOUS}),
+    "indeterminate": View(_("Indeterminate"), {"headline": CaseHeadline.INDETERMINATE}),
+    "waiting": View(_("Waiting"), {"headline": CaseHeadline.WAITING}),
+    "not_suspicious": View(_("Not suspicious"), {"headline": CaseHeadline.NOT_SUSPICIOUS}),
+    "closed": View(_("Signed"), {"status": CLOSED}),
 }
 
 
@@ -76,22 +102,47 @@ def next_unreviewed(diagnosis: Diagnosis) -> Diagnosis | None:
     return left.filter(pk__gt=diagnosis.pk).first() or left.first()
 
 
-def case_search(*, shown: str, search: str, user: AbstractBaseUser) -> QuerySet[Case]:
+def case_search(*, wanted: CaseFilter, user: AbstractBaseUser) -> QuerySet[Case]:
     """Cases for the work list, each with specimen, patient and assignee.
 
     Args:
-        shown: a key of ``VIEWS``; anything else shows all that are open.
-        search: words to find in accession number, record number or name of the patient; a search
-            without a view looks at signed cases as well.
+        user: who looks, and whose cases are ``MINE``.
     """
     cases = Case.objects.select_related("specimen__patient", "assignee")
-    if shown in VIEWS:
-        cases = cases.filter(VIEWS[shown].which(user))
-    elif not search:
-        cases = cases.filter(OPEN)
-    if search:
-        cases = cases.filter(specimen__in=specimen_list(search=search))
+    cases = cases.filter(_of_status(wanted), _received(wanted))
+    if wanted.priority is not None:
+        cases = cases.filter(priority=wanted.priority)
+    if wanted.headline:
+        cases = cases.filter(headline=wanted.headline)
+    if wanted.assignee:
+        cases = cases.filter(assignee=user.pk if wanted.assignee == MINE else None)
+    if wanted.search:
+        specimens, more = specimens_found(wanted.search, limit=FEW)
+        cases = cases.filter(
+            words_of_specimen(wanted.search, "specimen") if more else Q(specimen__in=specimens)
+        )
     return cases
+
+
+def _of_status(wanted: CaseFilter) -> Q:
+    status = wanted.status or (ANY if wanted.search else OPEN)
+    if status == ANY:
+        return Q()
+    if status in (OPEN, CLOSED):
+        return Q(closed=int(status == CLOSED))
+    return Q(status=status)
+
+
+def _received(wanted: CaseFilter) -> Q:
+    """By what the list shows: when the specimen came, or else its first field."""
+    which = Q()
+    for lookup, day, days in (("gte", wanted.received_from, 0), ("lt", wanted.received_to, 1)):
+        if day is not None:
+            midnight = timezone.make_aware(datetime.combine(day, time.min)) + timedelta(days=days)
+            which &= Q(**{f"specimen__received_at__{lookup}": midnight}) | Q(
+                **{"specimen__received_at": None, f"created_at__{lookup}": midnight}
+            )
+    return which
 
 
 def cases_page(cases: QuerySet[Case], *, after: str, size: int) -> CasePage:

@@ -10,6 +10,7 @@ from diagnosis.models.diagnosis import (
     ReadOnlyResultError,
 )
 from diagnosis.models.review import Review
+from diagnosis.models.saved_view import SavedView
 from diagnosis.models.shadow import ShadowAnswer
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "Priority",
     "ReadOnlyResultError",
     "Review",
+    "SavedView",
     "ShadowAnswer",
 ]

@@ -151,6 +151,8 @@ class Diagnosis(models.Model):
         indexes = [
             models.Index(fields=["status", "next_attempt_at"], name="diagnosis_queue"),
             models.Index(fields=["specimen", "-id"], name="diagnosis_specimen_recent"),
+            # Without it a list of an outcome that is rare reads every row.
+            models.Index(fields=["outcome", "-id"], name="diagnosis_outcome_recent"),
         ]
         constraints = [
             models.CheckConstraint(

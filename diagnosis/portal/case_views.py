@@ -1,6 +1,7 @@
 """The work list, and what people say of the fields of a case."""
 
 from typing import cast
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
@@ -20,6 +21,8 @@ from diagnosis.cases import (
 from diagnosis.models import Case, Priority
 from diagnosis.portal.forms import ReviewForm
 from diagnosis.portal.views import VIEW
+from diagnosis.portal.worklist_forms import SavedViewForm, WorklistForm
+from diagnosis.saved_views import views_of
 from diagnosis.state import Verdict
 from patients.services import listing_record
 
@@ -31,17 +34,24 @@ MANAGE = "diagnosis.change_case"
 @require_safe
 @permission_required(VIEW, raise_exception=True)
 def worklist(request: HttpRequest) -> HttpResponse:
-    """Open cases, or those that a view and a search leave."""
-    shown, search = request.GET.get("show", ""), request.GET.get("search", "").strip()
-    shown = shown if shown in case_selectors.VIEWS else ""
-    cases = case_selectors.case_search(shown=shown, search=search, user=cast(User, request.user))
+    """Open cases, or those that filters and a search leave."""
+    user = cast(User, request.user)
+    form = WorklistForm.asked(request.GET)
+    cases = case_selectors.case_search(wanted=form.wanted(), user=user)
     page = case_selectors.cases_page(cases, after=request.GET.get("after", ""), size=PAGE_SIZE)
-    listing_record(actor=request.user, rows=page.cases)
+    listing_record(actor=user, rows=page.cases)
+    query, saved = form.query(), views_of(user)
+    views = {urlencode(view.query): view.title for view in case_selectors.VIEWS.values()}
+    current = next((view for view in saved if view.query == query), None)
     context = {
         "page": page,
-        "shown": shown,
-        "search": search,
-        "views": {name: view.title for name, view in case_selectors.VIEWS.items()},
+        "form": form,
+        "query": query,
+        "views": views,
+        "saved": saved,
+        "saved_current": current,
+        "is_view": query in {"", *views} or current is not None,
+        "save_form": SavedViewForm(initial={"query": query}, label_suffix=""),
     }
     return render(request, "diagnosis/worklist.html", context)
 

@@ -2,10 +2,12 @@
 
 from django.urls import path
 
-from diagnosis.portal import case_views, views
+from diagnosis.portal import case_views, saved_view_views, views
 
 urlpatterns = [
     path("", case_views.worklist, name="worklist"),
+    path("views/save", saved_view_views.save, name="view_save"),
+    path("views/<int:pk>/delete", saved_view_views.delete, name="view_delete"),
     path("diagnoses", views.field_list, name="field_list"),
     path("patients/<int:pk>", views.patient_detail, name="patient_detail"),
     path("specimens/<str:accession>", views.specimen_detail, name="specimen_detail"),

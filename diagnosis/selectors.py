@@ -66,8 +66,10 @@ def diagnoses_page(
     rows = diagnoses.order_by("-id")
     if before is not None:
         rows = rows.filter(pk__lt=before)
-    found = list(rows[: size + 1])
-    return found[:size], len(found) > size
+    # Numbers first, which an index holds: what is sorted is then not whole rows.
+    ids = list(rows.values_list("pk", flat=True)[: size + 1])
+    found = diagnosis_list().filter(pk__in=ids[:size]).order_by("-id")
+    return list(found), len(ids) > size
 
 
 def specimens_of_patient(patient: Patient) -> QuerySet[Specimen]:

@@ -63,6 +63,7 @@ def addresses(upload: Callable[..., Page], smears: list[Path], receipt: Path) ->
     patient = page.locator(".breadcrumb a").last.get_attribute("href")
     return [
         "/", "/?show=suspicious", "/?search=nobody", "/diagnoses",
+        "/?priority=3&received_from=2026-02-02&received_to=2026-02-01",
         "/diagnoses?show=suspicious", "/patients/", "/patients/new", str(patient),
         specimen, f"{specimen}/edit", *fields, field, f"{field}/assign", "/diagnoses/unassigned",
     ]  # fmt: skip

@@ -38,11 +38,15 @@ test-long: dev
 		$(PY) -m tests.load.outage --uploads 2000 --kills 10 --database $$database \
 			| tee docs/measured/outage-$$database.json || exit 1; done
 
+# What the model-server client adds, and the portal's pages with a million diagnoses on MariaDB.
 bench: dev
 	@$(PY) -m tests.load.client_overhead
+	@mkdir -p docs/measured
+	@$(PY) -m tests.load.portal_pages --write docs/measured/portal-mariadb.json
 
 bench-quick: dev
 	@$(PY) -m tests.load.client_overhead --rounds 20
+	@$(PY) -m tests.load.portal_pages --diagnoses 20000 --rounds 5
 
 lint: dev
 	.venv/bin/ruff check .

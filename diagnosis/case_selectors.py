@@ -1,12 +1,13 @@
 """Reading cases; nothing here writes."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime, time, timedelta
 
 from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.db.models import Q, QuerySet
+from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -15,11 +16,34 @@ from django.utils.translation import pgettext_lazy
 from diagnosis.models import Case, Diagnosis, Review
 from diagnosis.state import CaseHeadline
 from patients.models import Specimen
-from patients.selectors import specimen_list
+from patients.selectors import FEW, specimens_found, words_of_specimen
 
 # The second where the first read is blinded: what needs a person by the software's word stays out.
 ORDER = ("closed", "calm", "priority", "created_at", "id")
 BLINDED_ORDER = ("closed", "priority", "created_at", "id")
+
+
+@dataclass(frozen=True)
+class CaseFilter:
+    """Which cases the work list shows; what is empty does not narrow it, the rest combines.
+
+    Attributes:
+        search: words to find in accession number, record number or name of the patient.
+        status: a ``CaseStatus``, or one of ``OPEN``, ``CLOSED`` and ``ANY``; empty for what is
+            open, and with a search for any.
+        priority: a ``Priority``.
+        headline: a ``CaseHeadline``.
+        assignee: ``MINE`` or ``NOBODY``.
+        received_from, received_to: first and last day, in the current time zone.
+    """
+
+    search: str = ""
+    status: str = ""
+    priority: int | None = None
+    headline: str = ""
+    assignee: str = ""
+    received_from: date | None = None
+    received_to: date | None = None
 
 
 @dataclass(frozen=True)
@@ -28,30 +52,28 @@ class View:
 
     Attributes:
         title: as shown.
-        which: the cases, for the user who looks.
-        tells: whether being in it tells what the software says of a case.
+        query: values of ``CaseFilter``, as in an address.
     """
 
     title: Promise
-    which: Callable[[AbstractBaseUser], Q]
-    tells: bool = False
+    query: Mapping[str, str]
+
+    @property
+    def tells(self) -> bool:
+        """Whether being in it tells what the software says of a case."""
+        return "headline" in self.query
 
 
-OPEN = Q(closed=0)
+OPEN, CLOSED, ANY = "open", "closed", "any"
+MINE, NOBODY = "mine", "nobody"
 VIEWS: dict[str, View] = {
-    "mine": View(pgettext_lazy("cases", "Mine"), lambda user: OPEN & Q(assignee=user)),
-    "nobody": View(pgettext_lazy("cases", "Nobody's"), lambda user: OPEN & Q(assignee=None)),
-    "suspicious": View(
-        _("Suspicious"), lambda user: OPEN & Q(headline=CaseHeadline.SUSPICIOUS), tells=True
-    ),
-    "indeterminate": View(
-        _("Indeterminate"), lambda user: OPEN & Q(headline=CaseHeadline.INDETERMINATE), tells=True
-    ),
-    "waiting": View(_("Waiting"), lambda user: OPEN & Q(headline=CaseHeadline.WAITING), tells=True),
-    "not_suspicious": View(
-        _("Not suspicious"), lambda user: OPEN & Q(headline=CaseHeadline.NOT_SUSPICIOUS), tells=True
-    ),
-    "closed": View(pgettext_lazy("cases", "Signed"), lambda user: Q(closed=1)),
+    "mine": View(pgettext_lazy("cases", "Mine"), {"assignee": MINE}),
+    "nobody": View(pgettext_lazy("cases", "Nobody’s"), {"assignee": NOBODY}),
+    "suspicious": View(_("Suspicious"), {"headline": CaseHeadline.SUSPICIOUS}),
+    "indeterminate": View(_("Indeterminate"), {"headline": CaseHeadline.INDETERMINATE}),
+    "waiting": View(_("Waiting"), {"headline": CaseHeadline.WAITING}),
+    "not_suspicious": View(_("Not suspicious"), {"headline": CaseHeadline.NOT_SUSPICIOUS}),
+    "closed": View(pgettext_lazy("cases", "Signed"), {"status": CLOSED}),
 }
 
 
@@ -93,23 +115,47 @@ def views_offered() -> dict[str, View]:
     }
 
 
-def case_search(*, shown: str, search: str, user: AbstractBaseUser) -> QuerySet[Case]:
+def case_search(*, wanted: CaseFilter, user: AbstractBaseUser) -> QuerySet[Case]:
     """Cases for the work list, each with specimen, patient and assignee.
 
     Args:
-        shown: a key of ``views_offered``; anything else shows all that are open.
-        search: words to find in accession number, record number or name of the patient; a search
-            without a view looks at signed cases as well.
+        user: who looks, and whose cases are ``MINE``.
     """
     cases = Case.objects.select_related("specimen__patient", "assignee")
-    views = views_offered()
-    if shown in views:
-        cases = cases.filter(views[shown].which(user))
-    elif not search:
-        cases = cases.filter(OPEN)
-    if search:
-        cases = cases.filter(specimen__in=specimen_list(search=search))
+    cases = cases.filter(_of_status(wanted), _received(wanted))
+    if wanted.priority is not None:
+        cases = cases.filter(priority=wanted.priority)
+    if wanted.headline:
+        cases = cases.filter(headline=wanted.headline)
+    if wanted.assignee:
+        cases = cases.filter(assignee=user.pk if wanted.assignee == MINE else None)
+    if wanted.search:
+        specimens, more = specimens_found(wanted.search, limit=FEW)
+        cases = cases.filter(
+            words_of_specimen(wanted.search, "specimen") if more else Q(specimen__in=specimens)
+        )
     return cases
+
+
+def _of_status(wanted: CaseFilter) -> Q:
+    status = wanted.status or (ANY if wanted.search else OPEN)
+    if status == ANY:
+        return Q()
+    if status in (OPEN, CLOSED):
+        return Q(closed=int(status == CLOSED))
+    return Q(status=status)
+
+
+def _received(wanted: CaseFilter) -> Q:
+    """By what the list shows: when the specimen came, or else its first field."""
+    which = Q()
+    for lookup, day, days in (("gte", wanted.received_from, 0), ("lt", wanted.received_to, 1)):
+        if day is not None:
+            midnight = timezone.make_aware(datetime.combine(day, time.min)) + timedelta(days=days)
+            which &= Q(**{f"specimen__received_at__{lookup}": midnight}) | Q(
+                **{"specimen__received_at": None, f"created_at__{lookup}": midnight}
+            )
+    return which
 
 
 def cases_page(cases: QuerySet[Case], *, after: str, size: int) -> CasePage:

@@ -1,6 +1,6 @@
 """Everything that reads diagnoses for a page or an answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
@@ -18,7 +18,9 @@ from diagnosis.models import FIELD_KINDS, Diagnosis
 from diagnosis.predictors.store import version_dir
 from diagnosis.state import Status
 from patients.models import Patient, Specimen
-from patients.selectors import specimen_list
+
+# A search of few letters must not sort the fields of half the laboratory.
+SPECIMENS_SEARCHED = 200
 
 
 def diagnosis_list() -> QuerySet[Diagnosis]:
@@ -59,17 +61,18 @@ def intake_key(specimen: Specimen | None, upload_sha256: str) -> str:
     return f"{specimen.pk if specimen else 0}:{upload_sha256}"
 
 
-def diagnosis_search(*, shown: str = "", search: str = "") -> QuerySet[Diagnosis]:
-    """Diagnoses for the work list, newest first.
+def diagnosis_search(
+    *, shown: str = "", specimens: Sequence[int] | None = None
+) -> QuerySet[Diagnosis]:
+    """Diagnoses for the list of all fields, newest first.
 
     Args:
         shown: a key of ``kinds_offered``; anything else shows all.
-        search: words to find in accession number, record number or name of the patient.
+        specimens: ids of the specimens whose fields are meant; ``None`` for all fields, also
+            those without a specimen.
     """
     diagnoses = diagnosis_list().filter(kinds_offered().get(shown, Q()))
-    if search.strip():
-        diagnoses = diagnoses.filter(specimen__in=specimen_list(search=search))
-    return diagnoses
+    return diagnoses if specimens is None else diagnoses.filter(specimen__in=specimens)
 
 
 def diagnoses_page(
@@ -82,8 +85,10 @@ def diagnoses_page(
     rows = diagnoses.order_by("-id")
     if before is not None:
         rows = rows.filter(pk__lt=before)
-    found = list(rows[: size + 1])
-    return found[:size], len(found) > size
+    # Numbers first, which an index holds: what is sorted is then not whole rows.
+    ids = list(rows.values_list("pk", flat=True)[: size + 1])
+    found = diagnosis_list().filter(pk__in=ids[:size]).order_by("-id")
+    return list(found), len(ids) > size
 
 
 def specimens_of_patient(patient: Patient) -> QuerySet[Specimen]:

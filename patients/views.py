@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import ValidationError
-from django.core.paginator import Paginator
 from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -33,10 +32,15 @@ Row = TypeVar("Row", Patient, Specimen)
 def patient_list(request: HttpRequest) -> HttpResponse:
     """All patients, or those a search finds."""
     search = request.GET.get("search", "").strip()
-    paginator = Paginator(selectors.patient_list(search=search), PAGE_SIZE)
-    page = paginator.get_page(request.GET.get("page"))
-    services.listing_record(actor=request.user, rows=page)
-    return render(request, "patients/patient_list.html", {"page_obj": page, "search": search})
+    after = request.GET.get("after", "")
+    patients, more = selectors.patients_page(
+        search=search,
+        after=int(after) if after.isdecimal() and len(after) < 19 else None,
+        size=PAGE_SIZE,
+    )
+    services.listing_record(actor=request.user, rows=patients)
+    context = {"patients": patients, "more": more, "after": after, "search": search}
+    return render(request, "patients/patient_list.html", context)
 
 
 @require_http_methods(["GET", "POST"])

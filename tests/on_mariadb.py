@@ -32,8 +32,12 @@ def free_port() -> int:
 
 
 @contextmanager
-def mariadb() -> Iterator[str]:
-    """The DATABASE_URL of a server that runs while the context is open."""
+def mariadb(*more: str) -> Iterator[str]:
+    """The DATABASE_URL of a server that runs while the context is open.
+
+    Args:
+        more: options of the server beside the usual ones.
+    """
     with tempfile.TemporaryDirectory(prefix="mariadb-") as temporary:
         folder = Path(temporary)
         options = ["--no-defaults", f"--datadir={folder}/data"]
@@ -63,6 +67,7 @@ def mariadb() -> Iterator[str]:
                 "--skip-log-bin",
                 # Nothing here has to survive a power cut.
                 "--innodb-flush-log-at-trx-commit=0",
+                *more,
             ]
             server = subprocess.Popen([_program("mariadbd"), *options], stdout=log, stderr=log)
             try:

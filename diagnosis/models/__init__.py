@@ -11,6 +11,7 @@ from diagnosis.models.diagnosis import (
     ReadOnlyResultError,
 )
 from diagnosis.models.review import Review
+from diagnosis.models.saved_view import SavedView
 from diagnosis.models.shadow import ShadowAnswer
 from diagnosis.models.signoff import Amendment, Conclusion, Report, Signature
 
@@ -28,6 +29,7 @@ __all__ = [
     "ReadOnlyResultError",
     "Report",
     "Review",
+    "SavedView",
     "ShadowAnswer",
     "Signature",
 ]

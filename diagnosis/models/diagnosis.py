@@ -160,6 +160,8 @@ class Diagnosis(models.Model):
             models.Index(fields=["specimen", "-id"], name="diagnosis_specimen_recent"),
             # A period of the dashboard is counted, and thinned out, in the index alone.
             models.Index(fields=["created_at", "status", "specimen"], name="diagnosis_period"),
+            # Without it a list of an outcome that is rare reads every row.
+            models.Index(fields=["outcome", "-id"], name="diagnosis_outcome_recent"),
         ]
         constraints = [
             models.CheckConstraint(

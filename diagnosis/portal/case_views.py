@@ -1,6 +1,7 @@
 """The work list, and what people say of the fields of a case."""
 
 from typing import cast
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
@@ -24,7 +25,9 @@ from diagnosis.models import Case, Priority
 from diagnosis.portal.forms import ReadingForm, ReviewForm
 from diagnosis.portal.guide_views import guide_context
 from diagnosis.portal.permissions import MANAGE, REVIEW, VIEW, VIEW_CASES
+from diagnosis.portal.worklist_forms import SavedViewForm, WorklistForm
 from diagnosis.reading_order import next_unread
+from diagnosis.saved_views import views_of
 from diagnosis.state import Verdict
 from patients.models import Specimen
 from patients.services import listing_record
@@ -35,19 +38,26 @@ PAGE_SIZE = 50
 @require_safe
 @permission_required((VIEW, VIEW_CASES), raise_exception=True)
 def worklist(request: HttpRequest) -> HttpResponse:
-    """Open cases, or those that a view and a search leave."""
-    shown, search = request.GET.get("show", ""), request.GET.get("search", "").strip()
-    views = case_selectors.views_offered()
-    shown = shown if shown in views else ""
-    cases = case_selectors.case_search(shown=shown, search=search, user=cast(User, request.user))
+    """Open cases, or those that filters and a search leave."""
+    user = cast(User, request.user)
+    form = WorklistForm.asked(request.GET)
+    cases = case_selectors.case_search(wanted=form.wanted(), user=user)
     page = case_selectors.cases_page(cases, after=request.GET.get("after", ""), size=PAGE_SIZE)
-    listing_record(actor=request.user, rows=page.cases)
-    conceal_cases(page.cases, request.user)
+    listing_record(actor=user, rows=page.cases)
+    conceal_cases(page.cases, user)
+    query, saved = form.query(), views_of(user)
+    offered = case_selectors.views_offered().values()
+    views = {urlencode(view.query): view.title for view in offered}
+    current = next((view for view in saved if view.query == query), None)
     context = {
         "page": page,
-        "shown": shown,
-        "search": search,
-        "views": {name: view.title for name, view in views.items()},
+        "form": form,
+        "query": query,
+        "views": views,
+        "saved": saved,
+        "saved_current": current,
+        "is_view": query in {"", *views} or current is not None,
+        "save_form": SavedViewForm(initial={"query": query}, label_suffix=""),
         "blinded": settings.BLINDED_FIRST_READ,
         **guide_context(request),
     }

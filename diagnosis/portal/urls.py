@@ -6,6 +6,7 @@ from diagnosis.portal import (
     case_views,
     dashboard,
     guide_views,
+    saved_view_views,
     sign_views,
     upload_views,
     views,
@@ -13,6 +14,8 @@ from diagnosis.portal import (
 
 urlpatterns = [
     path("", case_views.worklist, name="worklist"),
+    path("views/save", saved_view_views.save, name="view_save"),
+    path("views/<int:pk>/delete", saved_view_views.delete, name="view_delete"),
     path("dashboard", dashboard.dashboard, name="dashboard"),
     path("guide/hide", guide_views.guide_hide, name="guide_hide"),
     path("diagnoses", views.field_list, name="field_list"),

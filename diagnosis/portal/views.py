@@ -34,6 +34,7 @@ from diagnosis.portal.sign_state import sign_state
 from diagnosis.portal.uploads import fields_upload
 from diagnosis.reading_order import fields_in_order, next_unread, place_of
 from patients.models import Patient, Specimen
+from patients.selectors import specimens_found
 from patients.services import listing_record
 from webapp.audit.services import audit_record
 
@@ -48,23 +49,18 @@ UPLOAD_FIELD = "fields"
 def field_list(request: HttpRequest) -> HttpResponse:
     """All fields, newest first, or those that a filter and a search leave."""
     shown, search = request.GET.get("show", ""), request.GET.get("search", "").strip()
-    before = request.GET.get("before", "")
-    diagnoses, more = selectors.diagnoses_page(
-        selectors.diagnosis_search(shown=shown, search=search),
-        before=int(before) if before.isdecimal() and len(before) < 19 else None,
-        size=PAGE_SIZE,
-    )
-    listing_record(actor=request.user, rows=diagnoses)
-    conceal(diagnoses, request.user)
+    specimens, too_many = None, False
+    if search:
+        specimens, too_many = specimens_found(search, limit=selectors.SPECIMENS_SEARCHED)
+    found = selectors.diagnosis_search(shown=shown, specimens=specimens)
     kinds = selectors.kinds_offered()
-    context = {
-        "diagnoses": diagnoses,
-        "more": more,
+    context = _newest(request, found) | {
         "shown": shown if shown in kinds else "",
         "search": search,
-        "before": before,
+        "too_many": selectors.SPECIMENS_SEARCHED if too_many else 0,
         "filters": {name: wording.VERDICTS[name][0] for name in kinds},
     }
+    listing_record(actor=request.user, rows=context["diagnoses"])
     return render(request, "diagnosis/field_list.html", context)
 
 
@@ -104,7 +100,7 @@ def unassigned(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _upload(request, "diagnosis/unassigned.html", None)
     context = _unassigned(request)
-    listing_record(actor=request.user, rows=context["page_obj"])
+    listing_record(actor=request.user, rows=context["diagnoses"])
     return render(request, "diagnosis/unassigned.html", context)
 
 
@@ -244,7 +240,7 @@ def _counts(specimen: Specimen, counts: FieldCounts, request: HttpRequest) -> di
 
 
 def _unassigned(request: HttpRequest) -> dict[str, Any]:
-    return {"page_obj": _page(request, selectors.diagnoses_unassigned())}
+    return _newest(request, selectors.diagnoses_unassigned())
 
 
 def _result(request: HttpRequest, diagnosis: Diagnosis) -> dict[str, Any]:
@@ -280,6 +276,18 @@ def _result(request: HttpRequest, diagnosis: Diagnosis) -> dict[str, Any]:
         "has_map": no_map is None and not diagnosis.concealed,
         "no_map": wording.no_map(no_map, diagnosis) if no_map else "",
     }
+
+
+def _newest(request: HttpRequest, rows: QuerySet[Diagnosis]) -> dict[str, Any]:
+    """A page of ``rows`` by key, newest first; ``diagnosis/_older.html`` leads on from it."""
+    before = request.GET.get("before", "")
+    diagnoses, more = selectors.diagnoses_page(
+        rows,
+        before=int(before) if before.isdecimal() and len(before) < 19 else None,
+        size=PAGE_SIZE,
+    )
+    conceal(diagnoses, request.user)
+    return {"diagnoses": diagnoses, "more": more, "before": before}
 
 
 def _page(request: HttpRequest, rows: QuerySet[Diagnosis]) -> Page[Diagnosis]:

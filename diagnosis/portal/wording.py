@@ -9,8 +9,10 @@ stored, is looked up here.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
+from django.utils import timezone
 from django.utils.formats import get_format, localize
 from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext_lazy
@@ -118,6 +120,16 @@ _NO_MAP = {
     ),
     NoMap.NO_ANSWER: _("No activation map: the model gave no answer for this field."),
 }
+
+_HOUR, _DAY = 3600, 86_400
+# Below so many seconds, in units of so many.
+_AGES = (
+    (2 * _HOUR, 60, _("%(count)d min")),
+    (2 * _DAY, _HOUR, _("%(count)d h")),
+    (60 * _DAY, _DAY, _("%(count)d d")),
+    (730 * _DAY, 30 * _DAY, _("%(count)d months")),
+    (float("inf"), 365 * _DAY, _("%(count)d years")),
+)
 
 _CHECKS = {
     "colour_histogram": _("Colours of a stained smear"),
@@ -403,3 +415,14 @@ def _figure(text: str) -> str:
 
 def _clip(value: float) -> float:
     return min(max(value, 0.0), 1.0)
+
+
+def age(at: datetime | None) -> str:
+    """How long ago, in the largest unit that leaves a figure above one: 3 h, 2 d."""
+    if at is None:
+        return ""
+    seconds = max(0, int((timezone.now() - at).total_seconds()))
+    for limit, unit, words in _AGES:
+        if seconds < limit:
+            return words % {"count": seconds // unit}
+    return ""

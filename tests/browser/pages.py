@@ -25,6 +25,7 @@ SIGNED_IN = (
     Page("/"),
     Page("/?show=suspicious"),
     Page("/?search=nobody"),
+    Page("/?priority=3&received_from=2026-02-02&received_to=2026-02-01"),
     Page("/diagnoses"),
     Page("/diagnoses?show=suspicious"),
     Page("/diagnoses?search=nobody"),

@@ -93,18 +93,40 @@ def test_search_says_what_it_looked_for(patient: Patient, browser: Client) -> No
     assertNotContains(response, "Haddad")
 
 
-def test_list_is_paged_and_keeps_the_search(browser: Client) -> None:
+def test_list_is_paged_by_key_and_keeps_the_search(browser: Client) -> None:
     Patient.objects.bulk_create(
-        Patient(medical_record_number=f"P{number:02}", name=f"Silva, {number:02}")
-        for number in range(51)
+        Patient(medical_record_number=f"P{number:03}", name=f"Silva, {number // 2:02}")
+        for number in reversed(range(101))
     )
+    in_order = list(Patient.objects.order_by("name", "id").values_list("pk", flat=True))
     first = browser.get("/patients/", {"search": "silva"})
-    assertContains(first, "Silva, 49")
-    assertNotContains(first, "Silva, 50")
-    assertContains(first, "?search=silva&amp;page=2")
-    assertContains(first, "1–50 of 51 patients")
-    assertContains(browser.get("/patients/?page=2"), "Silva, 50")
-    assertContains(browser.get("/patients/?page=x"), "Silva, 00")
+    assertContains(first, f"?search=silva&amp;after={in_order[49]}")
+    found: list[int] = []
+    after = ""
+    for size, more in ((50, True), (50, True), (1, False)):
+        context = browser.get("/patients/", {"search": "silva", "after": after}).context
+        page = [patient.pk for patient in context["patients"]]
+        assert (len(page), context["more"]) == (size, more)
+        found += page
+        after = str(page[-1])
+    assert found == in_order
+    assertNotContains(browser.get("/patients/", {"after": after}), "No patients yet")
+
+
+@pytest.mark.parametrize("few", [0, 1, 1000])
+def test_a_search_finds_the_same_whether_few_or_many_match(
+    specimen: Specimen, browser: Client, monkeypatch: pytest.MonkeyPatch, few: int
+) -> None:
+    monkeypatch.setattr("patients.selectors.FEW", few)
+    other = Patient.objects.create(medical_record_number="OTHER-1", name="Haddad, Ada")
+    both = [other, specimen.patient]
+    for search, found in (("haddad", both), ("h24-1", both[1:]), ("haddad other-1", both[:1])):
+        assert browser.get("/patients/", {"search": search}).context["patients"] == found
+
+
+@pytest.mark.parametrize("after", ["x", "-1", "0", "9" * 30])
+def test_a_page_after_nobody_is_the_first(patient: Patient, browser: Client, after: str) -> None:
+    assertContains(browser.get("/patients/", {"after": after}), "Haddad, Leila")
 
 
 def test_register_patient(browser: Client) -> None:

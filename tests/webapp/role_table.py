@@ -16,6 +16,8 @@ GET                    metrics                              T H A U N -
 GET                                                         T H A U
 GET                    dashboard                            T H A U
 POST                   guide/hide                           H
+POST                   views/save                           T H A U
+POST                   views/<int:pk>/delete                T H A U
 GET POST PUT PATCH DELETE  language                             T H A U N -
 GET                    diagnoses                            T H A U
 GET                    diagnoses/unassigned                 T H A U

@@ -16,7 +16,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from rest_framework.authtoken.models import Token
 
 from diagnosis.cases import review_create
-from diagnosis.models import Amendment, Conclusion, Signature
+from diagnosis.models import Amendment, Conclusion, Diagnosis, SavedView, Signature
 from diagnosis.roles import ADMINISTRATOR, AUDITOR, HAEMATOLOGIST, TECHNICIAN
 from diagnosis.signoff import case_amend
 from diagnosis.state import Verdict
@@ -95,7 +95,12 @@ class Site:
         }
         self.cookies = {who: self._session(user) for who, user in self.accounts.items()}
         self.tokens = {who: Token.objects.create(user=user).key for who, user in self.users()}
+        self.views = {who: self._view(user) for who, user in self.users()}
         self.cookies["root"] = self._session(self.root)
+
+    def _view(self, user: User) -> int:
+        """Nobody sees another's."""
+        return SavedView.objects.create(user=user, name="Urgent", query="priority=2").pk
 
     def _amended_case(self, reader: User) -> Amendment:
         """Of another specimen: signed, and open for an amendment."""
@@ -119,7 +124,7 @@ class Site:
         client.force_login(user)
         return client.cookies["sessionid"].value
 
-    def address(self, route: str) -> str:
+    def address(self, route: str, who: str = "root") -> str:
         """A real address of ``route``."""
         if route == CATCH_ALL:
             return "/admin/nothing/is/here"
@@ -131,7 +136,7 @@ class Site:
         field = self.unassigned if unassigned else self.field
         values = {
             "accession": self.specimen.accession_number,
-            "pk": self.patient.pk if "patients" in route else field.pk,
+            "pk": self._row(route, who, field),
             "object_id": self.patient.pk if row is None else row.pk,
             "id": self.rows["auth/user"].pk,
             "content_type_id": ContentType.objects.get_for_model(Patient).pk,
@@ -139,6 +144,11 @@ class Site:
         }
         named = re.sub(r"\(\?P(<\w+>)(?:\[[^]]*\]|[^)])*\)", r"\1", route)
         return "/" + re.sub(r"<(?:\w+:)?(\w+)>", lambda match: str(values[match[1]]), named)
+
+    def _row(self, route: str, who: str, field: Diagnosis) -> int:
+        if route.startswith("views/"):
+            return self.views.get(who, 0)
+        return self.patient.pk if "patients" in route else field.pk
 
     def send(self, who: str, method: str, route: str) -> HttpResponse:
         """Ask as ``who``: the API by token, everything else by session. Nothing of it stays."""
@@ -150,7 +160,9 @@ class Site:
             client.cookies["sessionid"] = self.cookies[who]
         body = {"content_type": "application/json"} if method in ("PUT", "PATCH") else {}
         with transaction.atomic():
-            response = getattr(client, method.lower())(self.address(route), headers=headers, **body)
+            response = getattr(client, method.lower())(
+                self.address(route, who), headers=headers, **body
+            )
             transaction.set_rollback(True)
         return response
 

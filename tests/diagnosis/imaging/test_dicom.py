@@ -209,7 +209,8 @@ BOMBS = {
     "many elements": (_many_elements(400_000), "damaged_image"),
     "run lengths": (
         _compressed(
-            struct.pack("<16L", 3, 64, *[1_600_064] * 2, *[0] * 12) + b"\x81\0" * 800_000, RLELossless
+            struct.pack("<16L", 3, 64, *[1_600_064] * 2, *[0] * 12) + b"\x81\0" * 800_000,
+            RLELossless,
         ),
         "damaged_image",
     ),

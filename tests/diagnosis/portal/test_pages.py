@@ -90,6 +90,36 @@ def test_work_list_searches_accession_record_number_and_name(
     assert len(client_signed_in.get("/diagnoses", {"search": search}).context["diagnoses"]) == found
 
 
+def test_a_search_that_finds_too_much_shows_the_newest_specimens_and_says_so(
+    client_signed_in: Client, clinician: User, patient: Patient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diagnosis.selectors.SPECIMENS_SEARCHED", 2)
+    fields = []
+    for number in (1, 2, 3):
+        specimen = Specimen.objects.create(patient=patient, accession_number=f"T-{number}")
+        fields.append(records.received(clinician, specimen).pk)
+        answer = client_signed_in.get("/diagnoses", {"search": "t-"})
+        found = [row.pk for row in answer.context["diagnoses"]]
+        assert found == fields[::-1][:2]
+        assert ("Many specimens match" in answer.content.decode()) == (number > 2)
+    assert "Many specimens match" not in page(client_signed_in, "/diagnoses")
+
+
+def test_unassigned_fields_are_paged_by_key(
+    client_signed_in: Client, clinician: User, specimen: Specimen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("diagnosis.portal.views.PAGE_SIZE", 2)
+    made = [records.received(clinician, None).pk for _ in range(3)]
+    records.received(clinician, specimen)
+    first = client_signed_in.get("/diagnoses/unassigned")
+    assert [row.pk for row in first.context["diagnoses"]] == made[:0:-1]
+    assert f'rel="next" href="?before={made[1]}"' in first.content.decode()
+    last = client_signed_in.get("/diagnoses/unassigned", {"before": made[1]})
+    assert [row.pk for row in last.context["diagnoses"]] == made[:1]
+    assert 'rel="next"' not in last.content.decode()
+    assert "Nothing older." in page(client_signed_in, f"/diagnoses/unassigned?before={made[0]}")
+
+
 def test_work_list_pages_by_key_newest_first(
     client_signed_in: Client, clinician: User, specimen: Specimen, monkeypatch: pytest.MonkeyPatch
 ) -> None:

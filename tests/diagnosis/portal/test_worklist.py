@@ -111,7 +111,9 @@ def test_a_search_finds_signed_cases_too(client_signed_in: Client, clinician: Us
     specimen = case.specimen
     for words in ("grace", specimen.accession_number, specimen.patient.medical_record_number):
         assert rows(client_signed_in, search=words) == [case.pk], words
-    assert rows(client_signed_in, search="grace", show="suspicious") == []
+    assert rows(client_signed_in, search="grace", show="suspicious") == [case.pk]
+    assert rows(client_signed_in, search="grace", show="indeterminate") == []
+    assert rows(client_signed_in, search="grace", status="open") == []
 
 
 def test_pages_go_on_where_the_one_before_ended(

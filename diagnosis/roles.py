@@ -29,6 +29,7 @@ _CLINICIAN_MAY = {
         "view_review",
         "change_case",
         "view_case",
+        "view_report",
     ),
 }
 

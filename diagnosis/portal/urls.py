@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from diagnosis.portal import case_views, views
+from diagnosis.portal import case_views, report_views, views
 
 urlpatterns = [
     path("", case_views.worklist, name="worklist"),
@@ -19,6 +19,12 @@ urlpatterns = [
         "specimens/<str:accession>/agree-with-all",
         case_views.case_agree_with_all,
         name="case_agree_with_all",
+    ),
+    path("specimens/<str:accession>/report", report_views.case_report, name="case_report"),
+    path(
+        "specimens/<str:accession>/report.pdf",
+        report_views.case_report_pdf,
+        name="case_report_pdf",
     ),
     path("diagnoses/<int:pk>/image", views.diagnosis_image, name="diagnosis_image"),
     path("diagnoses/<int:pk>/thumbnail", views.diagnosis_thumbnail, name="diagnosis_thumbnail"),

@@ -8,12 +8,17 @@ says nothing about anybody's health.
 from dataclasses import dataclass
 from typing import Any
 
-from diagnosis.aggregate import Rule
 from diagnosis.imaging.contract import BENIGN, LABELS, ModelContract
 from diagnosis.models import Case, Diagnosis
+from diagnosis.reports.wording import PRELIMINARY as PRELIMINARY
+from diagnosis.reports.wording import (
+    category,
+    check_label,
+    figures,
+    percent,
+    rule_sentence,
+)
 from diagnosis.state import Headline, Status
-
-PRELIMINARY = "Preliminary – AI, unverified"
 
 # Title and sentence by ``headline``.
 VERDICTS = {
@@ -44,33 +49,6 @@ VERDICTS = {
         "Failed",
         "The image is stored, but no result could be made.",
     ),
-}
-
-# By which rule the software says what it says of a case; see ``diagnosis.aggregate``.
-_RULES = {
-    Rule.SUSPICIOUS_FIELD: "One suspicious field is enough to make the case suspicious, and "
-    "{suspicious} of {usable} usable fields {are}.",
-    Rule.FIELDS_WAIT: "Nothing is concluded while fields wait for the model: {waiting} of {total}.",
-    Rule.TOO_FEW_FIELDS: "With fewer than {minimum} usable fields nothing is concluded, and there "
-    "{is_usable} {usable}.",
-    Rule.INDETERMINATE_FIELD: "No field is suspicious, but of {indeterminate} of {usable} usable "
-    "fields the model cannot tell.",
-    Rule.ALL_NOT_SUSPICIOUS: "All {usable} usable fields are not suspicious; at least {minimum} "
-    "are needed. This does not exclude disease and must not delay microscopy, flow cytometry or "
-    "referral.",
-}
-
-_CHECKS = {
-    "colour_histogram": "Colours of a stained smear",
-    "size": "Image size, shorter side in pixels",
-    "aspect": "Shape of the image",
-    "brightness": "Brightness of the glass",
-    "overexposure": "Free of overexposure",
-    "focus": "Focus",
-    "field_content": "Cells in the field",
-    "nucleated_cells": "Nucleated cells",
-    "structure": "Structure of cells",
-    "straight_edges": "Free of text, frames and tiles",
 }
 
 _FAILURES = {
@@ -113,40 +91,9 @@ def headline(diagnosis: Diagnosis) -> str:
     return "failed" if diagnosis.status == Status.FAILED else "waiting"
 
 
-def category(label: str | None) -> str:
-    """The short name of a class: ``Pre-B`` for ``Malignant Pre-B``."""
-    return (label or "").removeprefix("Malignant ")
-
-
-def percent(share: float | None) -> str:
-    """``97.3 %``; what is not exactly 0 or 1 is never rounded to it."""
-    if share is None:
-        return ""
-    if 0 < share < 0.001:
-        return "<\N{NO-BREAK SPACE}0.1\N{NO-BREAK SPACE}%"
-    if 0.999 < share < 1:
-        return ">\N{NO-BREAK SPACE}99.9\N{NO-BREAK SPACE}%"
-    return f"{100 * share:.1f}\N{NO-BREAK SPACE}%"
-
-
-def check_label(name: str) -> str:
-    """A check's name in words."""
-    return _CHECKS.get(name, name.replace("_", " ").capitalize())
-
-
 def case_rule(case: Case, minimum: int) -> str:
     """The rule that decided what the software says of a case, with this case's figures."""
-    counts = case.counts
-    return _RULES[Rule(case.rule)].format(
-        suspicious=counts.suspicious,
-        indeterminate=counts.indeterminate,
-        waiting=counts.waiting,
-        usable=counts.usable,
-        total=counts.total,
-        minimum=minimum,
-        are="is" if counts.suspicious == 1 else "are",
-        is_usable="is" if counts.usable == 1 else "are",
-    )
+    return rule_sentence(case.rule, case.counts, minimum)
 
 
 def failure_sentence(code: str) -> str:
@@ -256,7 +203,7 @@ def _check_bar(check: dict[str, Any]) -> Bar:
     # Scores have different ranges. A share keeps its own scale; elsewhere, and where the
     # threshold would sit too near the left edge to be seen, the tick stands in the middle.
     score, threshold = float(check["score"]), float(check["threshold"])
-    text, limit = _figures(score, threshold)
+    text, limit = figures(score, threshold)
     scale = 1.0 if 0.25 <= threshold <= 1 or threshold <= 0 else 2 * threshold
     return Bar(
         label=check_label(check["name"]),
@@ -267,20 +214,6 @@ def _check_bar(check: dict[str, Any]) -> Bar:
         passed=bool(check["passed"]),
         fix=check["fix"],
     )
-
-
-def _figures(score: float, threshold: float) -> tuple[str, str]:
-    """Both as printed, with as many decimals (2 to 4) as it takes to see which is larger.
-
-    Whole numbers, as of pixels, have none.
-    """
-    if abs(threshold) >= 100:
-        return f"{score:.0f}", f"{threshold:.0f}"
-    for decimals in (2, 3, 4):
-        texts = f"{score:.{decimals}f}", f"{threshold:.{decimals}f}"
-        if texts[0] != texts[1] and float(texts[1]) == round(threshold, 4):
-            break
-    return texts
 
 
 def _clip(value: float) -> float:

@@ -88,7 +88,7 @@ def test_a_missing_file(diagnosis: Diagnosis) -> None:
 def test_a_file_without_row(diagnosis: Diagnosis) -> None:
     media_path("fields/00").mkdir()
     media_path("fields/00/stray.jpg").write_bytes(b"")
-    assert _problem().startswith("file fields/00/stray.jpg: no diagnosis refers to it")
+    assert _problem().startswith("file fields/00/stray.jpg: no record refers to it")
 
 
 @pytest.mark.django_db(transaction=True)  # MySQL commits whatever comes before a trigger goes

@@ -31,6 +31,8 @@ REPORT = "diagnosis.view_report"
 class ReportDamaged(Exception):
     """A signed report is not what it was when it was signed."""
 
+    names_nobody = True  # to be read in the log
+
 
 @dataclass(frozen=True)
 class _Shown:

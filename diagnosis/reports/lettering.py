@@ -120,16 +120,20 @@ def _levels(letters: list[str], base: int) -> list[int]:
 
 def _resolved(classes: list[str], base: str) -> list[str]:
     """Each class as L, R or N (a number among letters that run to the left)."""
-    kinds = []
+    kinds: list[str] = []
     strong = base
     for at, kind in enumerate(classes):
+        number = "L" if strong == "L" else "N"
+        before, after = _number(classes, at - 1), _number(classes, at + 1)
         if kind in ("L", "R", "AL"):
             strong = "L" if kind == "L" else "R"
             kinds.append(strong)
-        elif kind in ("EN", "AN"):
-            kinds.append("L" if strong == "L" else "N")
-        elif kind in ("ES", "CS", "ET") and kinds and kinds[-1] == "N" and _number(classes, at + 1):
-            kinds.append("N")
+        elif (
+            kind in ("EN", "AN")
+            or (kind == "ET" and (before or after))  # a sign such as % belongs to its number
+            or (kind in ("ES", "CS") and before and after)  # a point within one
+        ):
+            kinds.append(number)
         else:
             kinds.append("")
     for run in re.finditer("-+", "".join(kind or "-" for kind in kinds)):
@@ -146,7 +150,7 @@ def _resolved(classes: list[str], base: str) -> list[str]:
 
 
 def _number(classes: list[str], at: int) -> bool:
-    return at < len(classes) and classes[at] in ("EN", "AN")
+    return 0 <= at < len(classes) and classes[at] in ("EN", "AN")
 
 
 def _turn(seen: list[str], levels: list[int], level: int) -> None:

@@ -54,12 +54,16 @@ INTENDED = ParagraphStyle("intended", BODY, fontSize=6.4, leading=8, textColor=M
 
 @cache
 def glyphs() -> frozenset[int]:
-    """Code points that both fonts have; asking for them makes the fonts known to ReportLab."""
+    """Code points that can be printed; asking for them makes the fonts known to ReportLab.
+
+    Those of both fonts, up to U+FFFF: ReportLab misspells what lies beyond in the table from which
+    readers copy and search text, and with it the whole font's.
+    """
     fonts = [TTFont(name, FONTS / f"{name}.ttf") for name in (REGULAR, BOLD)]
     for font in fonts:
         registerFont(font)
     regular, bold = (font.face.charToGlyph.keys() for font in fonts)
-    return frozenset(regular & bold)
+    return frozenset(point for point in regular & bold if point <= 0xFFFF)
 
 
 class Leftward(Paragraph):

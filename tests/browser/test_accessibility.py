@@ -64,7 +64,8 @@ def addresses(upload: Callable[..., Page], smears: list[Path], receipt: Path) ->
     return [
         "/", "/?show=suspicious", "/?search=nobody", "/diagnoses",
         "/diagnoses?show=suspicious", "/patients/", "/patients/new", str(patient),
-        specimen, f"{specimen}/edit", *fields, field, f"{field}/assign", "/diagnoses/unassigned",
+        specimen, f"{specimen}/report", f"{specimen}/edit", *fields, field, f"{field}/assign",
+        "/diagnoses/unassigned",
     ]  # fmt: skip
 
 

@@ -63,7 +63,7 @@ def field_row(field: Document, ood_max: float | None, moment: Callable[[str], st
         id=field["id"],
         image_sha256=field["image_sha256"],
         file_name=field["file_name"],
-        size=f"{field['width']} × {field['height']} pixels",
+        size=wording.SIZE.format(width=field["width"], height=field["height"]),
         outcome=wording.OUTCOMES[outcome],
         outcome_key="waiting" if outcome == Status.RECEIVED else outcome,
         category=_category(field["predicted_class"]),

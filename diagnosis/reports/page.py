@@ -16,7 +16,6 @@ from reportlab.pdfbase.pdfmetrics import registerFont, stringWidth
 from reportlab.pdfbase.ttfonts import TTFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, Paragraph
-from reportlab.platypus.paragraph import ParaLines
 
 from diagnosis.reports import wording
 from diagnosis.reports.lettering import as_seen, printable, reads_leftwards
@@ -69,16 +68,17 @@ def glyphs() -> frozenset[int]:
 class Leftward(Paragraph):
     """A paragraph whose lines run from right to left."""
 
-    def breakLines(self, width: Any) -> ParaLines:
-        """Lines are broken as they are read, and only then turned into what is seen."""
-        again = getattr(self, "_splitpara", 0)  # the rest of a split one has been turned already
-        broken = super().breakLines(width)
-        if not again:
-            broken.lines = [
+    def drawPara(self, debug: int = 0) -> None:
+        """Lines are broken, and divided over pages, as they are read; here they are turned."""
+        as_read = self.blPara  # type: ignore[has-type]
+        self.blPara = as_read.clone(
+            lines=[
                 (space, as_seen(" ".join(words), leftwards=True).split(" "))
-                for space, words in broken.lines
+                for space, words in as_read.lines
             ]
-        return broken
+        )
+        super().drawPara(debug)
+        self.blPara = as_read
 
 
 def inline(text: str) -> str:
@@ -119,7 +119,9 @@ class ReportDocument(BaseDocTemplate):
         super().__init__(
             target,
             pagesize=A4,
-            title=f"{wording.TITLE} {sheet.accession}, report {sheet.number}",
+            title=wording.FILE_TITLE.format(
+                title=wording.TITLE, accession=sheet.accession, number=sheet.number
+            ),
             author=as_seen(printable(sheet.laboratory, glyphs())),
             subject=f"{sheet.banner}. {wording.RESEARCH_USE}",
             lang=wording.LANGUAGE,
@@ -170,12 +172,11 @@ class ReportDocument(BaseDocTemplate):
         canvas.setFont(REGULAR, size)
         canvas.setFillColor(MUTED)
         sheet = self.sheet
-        canvas.drawString(
-            MARGIN,
-            y,
-            f"Accession {sheet.accession} · report {sheet.number} · hash {sheet.sha256[:16]}…",
+        belongs_to = wording.BELONGS_TO.format(
+            accession=sheet.accession, number=sheet.number, hash=sheet.sha256[:16]
         )
-        text = f"Page {canvas.getPageNumber()} of "
+        canvas.drawString(MARGIN, y, belongs_to)
+        text = wording.PAGE_OF.format(number=canvas.getPageNumber())
         x = MARGIN + WIDTH - stringWidth(f"{text}000", REGULAR, size)
         canvas.drawString(x, y, text)
         canvas.translate(x + stringWidth(text, REGULAR, size), y)

@@ -74,26 +74,26 @@ def _story(report: Sheet, pictures: dict[int, bytes]) -> list[Flowable]:
     story = [
         *_head(report),
         *_facts(report.patient + report.specimen),
-        _heading("Conclusion of the reader"),
+        _heading(wording.HEADINGS["conclusion"]),
         *paragraphs(report.conclusion, LARGE if report.conclusion_key else BODY),
         *_lines(report.conclusion_lines),
-        _heading("Suggestion of the software"),
+        _heading(wording.HEADINGS["suggestion"]),
         *paragraphs(report.software, STRONG),
         *_lines(map(Line, report.software_lines)),
-        _heading("Fields"),
+        _heading(wording.HEADINGS["fields"]),
         *paragraphs(report.used),
         Spacer(0, 3),
         *_fields(report.fields, pictures),
     ]
     for title, facts in report.models:
-        story += [_heading(f"Model {title}"), *_facts(facts, columns=1)]
+        story += [_heading(title), *_facts(facts, columns=1)]
     story += [
-        _heading("Known limits"),
+        _heading(wording.HEADINGS["limits"]),
         *(Paragraph(f"• {inline(text)}", SMALL) for text in report.limits),
     ]
-    story += [_heading("Signatures"), *_signatures(report.signatures)]
+    story += [_heading(wording.HEADINGS["signatures"]), *_signatures(report.signatures)]
     story += [
-        _heading("Report hash"),
+        _heading(wording.HEADINGS["hash"]),
         *paragraphs(report.sha256, STRONG),
         *paragraphs(report.hash_note, SMALL),
     ]
@@ -165,8 +165,7 @@ def _facts(facts: Sequence[Fact], columns: int = 2) -> list[Flowable]:
 def _fields(rows: Sequence[FieldRow], pictures: dict[int, bytes]) -> list[Flowable]:
     if not rows:
         return []
-    titles = ("No.", "Field", "Software, with calibrated probabilities", "Reader")
-    grid = [[Paragraph(title, STRONG) for title in titles]]
+    grid = [[Paragraph(title, STRONG) for title in wording.COLUMNS.values()]]
     grid += [
         [
             paragraphs(str(row.number), STRONG),
@@ -219,7 +218,7 @@ def _software(row: FieldRow) -> list[Flowable]:
 def _reader(row: FieldRow) -> list[Flowable]:
     found = paragraphs(row.reading, STRONG)
     if row.reason:
-        found += [*paragraphs("Reason:", MUTED_SMALL), *paragraphs(row.reason, SMALL)]
+        found += [*paragraphs(wording.REASON, MUTED_SMALL), *paragraphs(row.reason, SMALL)]
     for text in row.reader:
         found += paragraphs(text, MUTED_SMALL)
     return found

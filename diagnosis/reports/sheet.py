@@ -160,26 +160,29 @@ def _notes(state: str, amends: Document | None, signatures: Sequence[Signature])
 
 def _patient(patient: Document) -> list[Fact]:
     born = patient["date_of_birth"]
-    return [
-        Fact("Patient", patient["name"]),
-        Fact("Medical record number", patient["medical_record_number"]),
-        Fact(
-            "Date of birth",
-            format_date(date.fromisoformat(born), "j M Y") if born else wording.NOT_STATED,
-        ),
-        Fact("Sex", _label(Sex, patient["sex"])),
-    ]
+    return _facts(
+        name=patient["name"],
+        medical_record_number=patient["medical_record_number"],
+        date_of_birth=format_date(date.fromisoformat(born), "j M Y")
+        if born
+        else wording.NOT_STATED,
+        sex=_label(Sex, patient["sex"]),
+    )
 
 
 def _specimen(specimen: Document) -> list[Fact]:
-    return [
-        Fact("Accession number", specimen["accession_number"]),
-        Fact("Specimen", _label(Site, specimen["site"])),
-        Fact("Stain", _label(Stain, specimen["stain"])),
-        Fact("Magnification (objective)", _label(Objective, specimen["objective"])),
-        Fact("Collected", moment(specimen["collected_at"])),
-        Fact("Received", moment(specimen["received_at"])),
-    ]
+    return _facts(
+        accession_number=specimen["accession_number"],
+        site=_label(Site, specimen["site"]),
+        stain=_label(Stain, specimen["stain"]),
+        objective=_label(Objective, specimen["objective"]),
+        collected_at=moment(specimen["collected_at"]),
+        received_at=moment(specimen["received_at"]),
+    )
+
+
+def _facts(**values: str) -> list[Fact]:
+    return [Fact(wording.LABELS[name], value) for name, value in values.items()]
 
 
 def _label(choices: Any, value: str) -> str:
@@ -199,7 +202,7 @@ def _conclusion(conclusion: Document | None, suggestion: str) -> list[Line]:
     if conclusion["reason"]:
         lines.append(Line(conclusion["reason"], typed=True))
     if conclusion["comment"]:
-        lines += [Line("Comment:"), Line(conclusion["comment"], typed=True)]
+        lines += [Line(wording.COMMENT), Line(conclusion["comment"], typed=True)]
     return lines
 
 
@@ -236,28 +239,21 @@ def _fields(content: Document) -> list[FieldRow]:
 
 def _model(model: Document) -> tuple[str, list[Fact]]:
     bounds, preprocessing = model["bounds"], model["preprocessing"]
-    facts = [
-        Fact("Architecture", model["architecture"]),
-        Fact("Digest (of its contract)", model["digest"]),
-    ]
+    facts = _facts(architecture=model["architecture"], digest=model["digest"])
     if bounds is None or preprocessing is None:
-        facts.append(Fact("Bounds and preprocessing", wording.NO_BOUNDS))
+        facts += _facts(bounds=wording.NO_BOUNDS)
     else:
         low, high = bounds["not_suspicious_max"], bounds["suspicious_min"]
-        facts += [
-            Fact("Suspicious", wording.SUSPICIOUS_FROM.format(value=wording.percent(high))),
-            Fact("Not suspicious", wording.NOT_SUSPICIOUS_TO.format(value=wording.percent(low))),
-            Fact(
-                "Indeterminate",
-                wording.INDETERMINATE_BETWEEN.format(value=f"{bounds['ood_max']:.3g}"),
-            ),
-            Fact(
-                "Preprocessing",
-                wording.PREPROCESSING.format(**preprocessing, **preprocessing["covered"]),
-            ),
-            Fact("Training data digest", model["training_data_digest"]),
-        ]
-    return f"{model['name']}, version {model['version']}", facts
+        distance = f"{bounds['ood_max']:.3g}"
+        facts += _facts(
+            suspicious=wording.SUSPICIOUS_FROM.format(value=wording.percent(high)),
+            not_suspicious=wording.NOT_SUSPICIOUS_TO.format(value=wording.percent(low)),
+            indeterminate=wording.INDETERMINATE_BETWEEN.format(value=distance),
+            preprocessing=wording.PREPROCESSING.format(**preprocessing, **preprocessing["covered"]),
+            training=model["training_data_digest"],
+        )
+    version = wording.VERSION.format(name=model["name"], version=model["version"])
+    return wording.HEADINGS["model"].format(title=version), facts
 
 
 def _signed(signature: Signature) -> Signed:

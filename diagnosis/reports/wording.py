@@ -37,6 +37,47 @@ NOTES = {
     "opened": "Opened again by {name}, {at}. Reason:",
 }
 
+HEADINGS = {
+    "who": "Patient and specimen",
+    "conclusion": "Conclusion of the reader",
+    "suggestion": "Suggestion of the software",
+    "fields": "Fields",
+    "model": "Model {title}",
+    "limits": "Known limits",
+    "signatures": "Signatures",
+    "hash": "Report hash",
+}
+COLUMNS = {
+    "number": "No.",
+    "field": "Field",
+    "software": "Software, with calibrated probabilities",
+    "reader": "Reader",
+}
+LABELS = {
+    "name": "Patient",
+    "medical_record_number": "Medical record number",
+    "date_of_birth": "Date of birth",
+    "sex": "Sex",
+    "accession_number": "Accession number",
+    "site": "Specimen",
+    "stain": "Stain",
+    "objective": "Magnification (objective)",
+    "collected_at": "Collected",
+    "received_at": "Received",
+    "architecture": "Architecture",
+    "digest": "Digest (of its contract)",
+    "bounds": "Bounds and preprocessing",
+    "suspicious": "Suspicious",
+    "not_suspicious": "Not suspicious",
+    "indeterminate": "Indeterminate",
+    "preprocessing": "Preprocessing",
+    "training": "Training data digest",
+}
+VERSION = "{name}, version {version}"
+PAGE_OF = "Page {number} of "
+BELONGS_TO = "Accession {accession} · report {number} · hash {hash}…"
+FILE_TITLE = "{title} {accession}, report {number}"
+
 CONCLUSIONS = {
     CaseHeadline.SUSPICIOUS: "Suspicious",
     CaseHeadline.INDETERMINATE: "Indeterminate",
@@ -73,6 +114,7 @@ OUT_OF_DOMAIN = (
 DISTANCE = "Distance from the training images {score}."
 FAILED_CHECK = "{label}: {score}, at least {limit} needed. {fix}"
 
+SIZE = "{width} × {height} pixels"
 READINGS = {
     "agree": "Agreed: {category}",
     "override": "Changed to {category}",
@@ -80,7 +122,8 @@ READINGS = {
 }
 NOT_READ = "Not read"
 NO_READING_NEEDED = "Needs no reading"
-REASON = "Reason: {reason}"
+REASON = "Reason:"
+COMMENT = "Comment:"
 BLINDED = "Read before the software's answer was shown."
 EARLIER = "Earlier readings of this field in the record: {count}."
 IMAGE_MISSING = "Image missing: the stored file is not the one that was judged."

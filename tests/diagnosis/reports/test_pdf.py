@@ -394,10 +394,12 @@ def test_markup_is_printed_as_typed(content: Document) -> None:
     content["fields"][0]["file_name"] = typed
     content["fields"][1]["reading"]["reason"] = typed
     content["fields"][1]["reading"]["reader"]["name"] = typed
+    content["fields"][1]["predicted_class"] = typed
+    content["models"][0]["name"] = typed
     document = concluded(content, comment=typed, reason=typed, agrees=False)
     found = text(render(document, [signature(document, name=typed)]))
     squeezed = found.replace(" ", "")
-    assert squeezed.count(typed.replace(" ", "")) == 8
+    assert squeezed.count(typed.replace(" ", "")) == 10
 
 
 def test_long_words_wrap_and_nothing_is_cut(content: Document) -> None:
@@ -445,10 +447,11 @@ def test_names_from_right_to_left_are_readable(content: Document) -> None:
 def test_a_long_remark_from_right_to_left_begins_above(content: Document) -> None:
     """Lines are broken before they are turned: the first words stand in the first line."""
     words = [f"מילה{letter}" for letter in "אבגדהוזחטיכלמנסעפצקרשת"] * 3
+    words *= 20  # and over the foot of the page
     document = concluded(content, comment=" ".join(words))
-    page = read(render(document, [signature(document)])).pages[0]
-    lines = [line for line in page.extract_text().split("\n") if "מילה" in line]
-    assert len(lines) > 1
+    pages = read(render(document, [signature(document)])).pages
+    lines = [line for page in pages for line in page.extract_text().split("\n") if "מילה" in line]
+    assert len(lines) > 60
     assert " ".join(lines).split() == words
 
 

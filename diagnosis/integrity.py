@@ -1,4 +1,4 @@
-"""Whether rows, image files and audit events tell the same story, and history is protected."""
+"""Whether rows, stored files and audit events tell the same story, and history is protected."""
 
 import hashlib
 from collections import defaultdict
@@ -8,8 +8,8 @@ from django.db.models import QuerySet
 
 from diagnosis.history import history_unprotected
 from diagnosis.media import media_files, media_read
-from diagnosis.models import Diagnosis
-from diagnosis.state import Status
+from diagnosis.models import Case, Diagnosis, Report
+from diagnosis.state import CaseStatus, Status
 from webapp.audit.models import AuditEvent
 
 BATCH = 500
@@ -26,22 +26,48 @@ def integrity_problems() -> Iterator[str]:
         names.update(diagnosis.image_name for diagnosis in batch)
         events = _events([str(diagnosis.pk) for diagnosis in batch])
         for diagnosis in batch:
-            yield from _file_problems(diagnosis)
+            yield from _file_problems(
+                f"diagnosis {diagnosis.pk}: its image file",
+                diagnosis.image_name,
+                diagnosis.image_sha256,
+            )
             yield from _audit_problems(diagnosis, events[str(diagnosis.pk)])
     yield from _events_without_row()
+    for report in Report.objects.order_by("pk").iterator(BATCH):
+        names.add(report.pdf_name)
+        yield from _report_problems(report)
     for name, _ in media_files(older_than_s=0):
         if name not in names:
-            yield f"file {name}: no diagnosis refers to it (clean_media removes it)"
+            yield f"file {name}: no record refers to it (clean_media removes it)"
 
 
-def _file_problems(diagnosis: Diagnosis) -> Iterator[str]:
+def _file_problems(what: str, name: str, sha256: str) -> Iterator[str]:
     try:
-        found = hashlib.sha256(media_read(diagnosis.image_name)).hexdigest()
+        found = hashlib.sha256(media_read(name)).hexdigest()
     except OSError as error:
-        yield f"diagnosis {diagnosis.pk}: its image file is unreadable ({error.strerror})"
+        yield f"{what} is unreadable ({error.strerror})"
         return
-    if found != diagnosis.image_sha256:
-        yield f"diagnosis {diagnosis.pk}: its image file has changed since it was stored"
+    if found != sha256:
+        yield f"{what} has changed since it was stored"
+
+
+def _report_problems(report: Report) -> Iterator[str]:
+    """Its file, its content and the signatures under it belong together."""
+    what = f"report {report.number} of case {report.case_id}"
+    yield from _file_problems(f"{what}: its PDF", report.pdf_name, report.pdf_sha256)
+    if hashlib.sha256(report.content.encode()).hexdigest() != report.content_sha256:
+        yield f"{what}: its content has changed since it was signed"
+    if not report.signatures.exists():
+        yield f"{what}: nobody's signature stands under its content"
+    actions = [f"case.{CaseStatus.SIGNED}", f"case.{CaseStatus.AMENDED}"]
+    signed = AuditEvent.objects.filter(
+        target_type=Case._meta.label_lower, target_id=str(report.case_id), action__in=actions
+    ).values_list("detail", flat=True)
+    if not any(
+        (detail.get("report"), detail.get("pdf_sha256")) == (report.number, report.pdf_sha256)
+        for detail in signed
+    ):
+        yield f"{what}: the audit trail does not say that it was signed"
 
 
 def _audit_problems(diagnosis: Diagnosis, actions: list[str]) -> Iterator[str]:

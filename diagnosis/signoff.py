@@ -109,6 +109,17 @@ def signatures_under(case: Case, content: Document) -> list[Signature]:
     return list(signed.select_related("signer"))
 
 
+def draft(case: Case) -> tuple[Document, list[Signature]]:
+    """What the next report of ``case`` would say now, and who has signed exactly that.
+
+    The last conclusion is part of it only once somebody has signed it there: that of an earlier
+    report says nothing of what has changed since.
+    """
+    content = current_content(case, latest_conclusion(case))
+    signatures = signatures_under(case, content)
+    return (content, signatures) if signatures else (current_content(case, None), [])
+
+
 @dataclass(frozen=True)
 class _Signing:
     """Everything of a signature before it is written."""

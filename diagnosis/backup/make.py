@@ -1,9 +1,9 @@
 """Makes a backup while the product runs.
 
-The database is dumped first. Image files are never changed, are on disk before the row that
-refers to them is committed, and stay as long as it does; so the files that are copied afterwards
-include every one that the dump refers to. The copy may hold more, such as an upload's that came
-after the dump: ``restore`` leaves those out.
+The database is dumped first. Images and signed reports are never changed, are on disk before the
+row that refers to them is committed, and stay as long as it does; so the files that are copied
+afterwards include every one that the dump refers to. The copy may hold more, such as an upload's
+that came after the dump: ``restore`` leaves those out.
 """
 
 import fcntl
@@ -36,9 +36,9 @@ from diagnosis.backup.folder import (
 from diagnosis.backup.marker import marked
 from diagnosis.backup.store import store_locked, store_models
 from diagnosis.errors import ContractError
-from diagnosis.models import Diagnosis
 from diagnosis.predictors.seal import check_seal
 from diagnosis.predictors.store import published_versions
+from diagnosis.references import referred_files
 from webapp.audit.models import AuditEvent
 from webapp.audit.services import audit_record
 
@@ -163,8 +163,7 @@ def _manifest(
 def _copy_media(copy: _Copy) -> None:
     """Every file below MEDIA_ROOT, whoever it belongs to, and every one that a row refers to."""
     root = Path(settings.MEDIA_ROOT)
-    rows = Diagnosis.objects.order_by().values_list("image_name", "image_sha256").distinct()
-    referred = dict(rows.iterator())
+    referred = dict(referred_files())
     names = sorted(referred.keys() | set(files_below(root)))
     for name in progress(copy.say, "Copied", "media files", names):
         try:

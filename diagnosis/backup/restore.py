@@ -50,7 +50,7 @@ from diagnosis.backup.store import (
 )
 from diagnosis.integrity import integrity_problems
 from diagnosis.media import media_files, media_path
-from diagnosis.models import Diagnosis
+from diagnosis.references import referred_files
 from webapp.audit.models import AuditEvent
 from webapp.audit.services import audit_record
 
@@ -259,9 +259,9 @@ def _finish(plan: _Plan) -> list[str]:
 
 
 def _remove_strays(plan: _Plan) -> None:
-    """What the backup does not hold goes, and image files of uploads that came after its dump."""
+    """What the backup does not hold goes, and files of records that came after its dump."""
     strays = {name for name, _ in media_files(older_than_s=0)}
     strays |= set(files_below(media_path(""))) - plan.media
-    referred = set(Diagnosis.objects.order_by().values_list("image_name", flat=True))
+    referred = {name for name, _ in referred_files()}
     for name in strays - referred:
         media_path(name).unlink()

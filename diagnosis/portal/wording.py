@@ -13,19 +13,26 @@ from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
-from django.utils.formats import get_format, localize
+from django.utils.formats import localize
 from django.utils.functional import Promise
-from django.utils.translation import gettext, ngettext_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from diagnosis.activation import NoMap
-from diagnosis.aggregate import Rule
 from diagnosis.errors import ImageRefused
 from diagnosis.imaging.contract import BENIGN, LABELS, ModelContract
 from diagnosis.models import Case, Diagnosis, Review
+from diagnosis.reports.wording import (
+    MEANINGS,
+    category,
+    check_label,
+    figure,
+    figures,
+    percent,
+    rule_sentence,
+)
+from diagnosis.reports.wording import PRELIMINARY as PRELIMINARY
 from diagnosis.state import Headline, Meaning, Status, Verdict
-
-PRELIMINARY = _("Preliminary – AI, unverified")
 
 # Title and sentence by ``headline``.
 VERDICTS: dict[str, tuple[Promise, Promise]] = {
@@ -71,41 +78,6 @@ VERDICTS: dict[str, tuple[Promise, Promise]] = {
     ),
 }
 
-# By which rule the software says what it says of a case; see ``diagnosis.aggregate``.
-_RULES = {
-    Rule.SUSPICIOUS_FIELD: ngettext_lazy(
-        "One suspicious field is enough to make the case suspicious, and {suspicious} of {usable} "
-        "usable fields is.",
-        "One suspicious field is enough to make the case suspicious, and {suspicious} of {usable} "
-        "usable fields are.",
-        "suspicious",
-    ),
-    Rule.FIELDS_WAIT: _(
-        "Nothing is concluded while fields wait for the model: {waiting} of {total}."
-    ),
-    Rule.TOO_FEW_FIELDS: ngettext_lazy(
-        "With fewer than {minimum} usable fields nothing is concluded, and there is {usable}.",
-        "With fewer than {minimum} usable fields nothing is concluded, and there are {usable}.",
-        "usable",
-    ),
-    Rule.INDETERMINATE_FIELD: _(
-        "No field is suspicious, but of {indeterminate} of {usable} usable fields the model cannot "
-        "tell."
-    ),
-    Rule.ALL_NOT_SUSPICIOUS: _(
-        "All {usable} usable fields are not suspicious; at least {minimum} are needed. This does "
-        "not exclude disease and must not delay microscopy, flow cytometry or referral."
-    ),
-}
-
-# What a signature says, in the signer's words.
-MEANINGS = {
-    Meaning.REVIEW: _("I have read every usable field of this case, and the conclusion is mine."),
-    Meaning.APPROVAL: _(
-        "I have checked the readings and the conclusion of this case, and agree with them."
-    ),
-}
-
 _NO_MAP = {
     NoMap.VERSION_AWAY: _(
         "No activation map: version {version}, which answered, is not loaded any more."
@@ -130,19 +102,6 @@ _AGES = (
     (730 * _DAY, 30 * _DAY, _("%(count)d months")),
     (float("inf"), 365 * _DAY, _("%(count)d years")),
 )
-
-_CHECKS = {
-    "colour_histogram": _("Colours of a stained smear"),
-    "size": _("Image size, shorter side in pixels"),
-    "aspect": _("Shape of the image"),
-    "brightness": _("Brightness of the glass"),
-    "overexposure": _("Free of overexposure"),
-    "focus": _("Focus"),
-    "field_content": _("Cells in the field"),
-    "nucleated_cells": _("Nucleated cells"),
-    "structure": _("Structure of cells"),
-    "straight_edges": _("Free of text, frames and tiles"),
-}
 
 _FAILURES = {
     "model_unavailable": _("The model could not be reached after several attempts."),
@@ -191,27 +150,6 @@ def meaning(of: str) -> str:
     return str(MEANINGS[Meaning(of)])
 
 
-def category(label: str | None) -> str:
-    """The short name of a class: ``Pre-B`` for ``Malignant Pre-B``."""
-    return (label or "").removeprefix("Malignant ")
-
-
-def percent(share: float | None) -> str:
-    """``97.3 %``, ``97,3 %``; what is not exactly 0 or 1 is never rounded to it."""
-    if share is None:
-        return ""
-    if 0 < share < 0.001:
-        return _figure("<\N{NO-BREAK SPACE}0.1\N{NO-BREAK SPACE}%")
-    if 0.999 < share < 1:
-        return _figure(">\N{NO-BREAK SPACE}99.9\N{NO-BREAK SPACE}%")
-    return _figure(f"{100 * share:.1f}\N{NO-BREAK SPACE}%")
-
-
-def check_label(name: str) -> str:
-    """A check's name in words."""
-    return str(_CHECKS.get(name, name.replace("_", " ").capitalize()))
-
-
 def case_title(case: Case) -> str:
     """What the software says of a case, in a word."""
     return str(VERDICTS["unread"][0]) if case.concealed else case.get_headline_display()
@@ -224,15 +162,7 @@ def case_rule(case: Case, minimum: int) -> str:
             "What the software says of the case is shown once you have read each of its screened "
             "fields."
         )
-    counts = case.counts
-    return _RULES[Rule(case.rule)].format(
-        suspicious=counts.suspicious,
-        indeterminate=counts.indeterminate,
-        waiting=counts.waiting,
-        usable=counts.usable,
-        total=counts.total,
-        minimum=minimum,
-    )
+    return rule_sentence(case.rule, case.counts, minimum)
 
 
 def failure_sentence(code: str) -> str:
@@ -376,7 +306,7 @@ def _check_bar(check: dict[str, Any]) -> Bar:
     # Scores have different ranges. A share keeps its own scale; elsewhere, and where the
     # threshold would sit too near the left edge to be seen, the tick stands in the middle.
     score, threshold = float(check["score"]), float(check["threshold"])
-    text, limit = _figures(score, threshold)
+    text, limit = figures(score, threshold)
     scale = 1.0 if 0.25 <= threshold <= 1 or threshold <= 0 else 2 * threshold
     return Bar(
         label=check_label(check["name"]),
@@ -387,30 +317,6 @@ def _check_bar(check: dict[str, Any]) -> Bar:
         passed=bool(check["passed"]),
         fix=gettext(check["fix"]),
     )
-
-
-def _figures(score: float, threshold: float) -> tuple[str, str]:
-    """Both as printed, with as many decimals (2 to 4) as it takes to see which is larger.
-
-    Whole numbers, as of pixels, have none.
-    """
-    if abs(threshold) >= 100:
-        return f"{score:.0f}", f"{threshold:.0f}"
-    for decimals in (2, 3, 4):
-        texts = f"{score:.{decimals}f}", f"{threshold:.{decimals}f}"
-        if texts[0] != texts[1] and float(texts[1]) == round(threshold, 4):
-            break
-    return _figure(texts[0]), _figure(texts[1])
-
-
-def _score(value: float) -> str:
-    """Three significant digits."""
-    return _figure(f"{value:.3g}")
-
-
-def _figure(text: str) -> str:
-    """``text``, its decimal point as the language writes it."""
-    return text.replace(".", str(get_format("DECIMAL_SEPARATOR")))
 
 
 def _clip(value: float) -> float:
@@ -426,3 +332,8 @@ def age(at: datetime | None) -> str:
         if seconds < limit:
             return words % {"count": seconds // unit}
     return ""
+
+
+def _score(value: float) -> str:
+    """Three significant digits."""
+    return figure(f"{value:.3g}")

@@ -113,6 +113,7 @@ def _patient(patient: Patient) -> Document:
         "name": patient.name,
         "date_of_birth": _time(patient.date_of_birth),
         "sex": patient.sex,
+        "demonstration": patient.is_demonstration,
     }
 
 

@@ -40,6 +40,7 @@ SIGNED_IN = (
     Page("{patient}/specimens/new"),
     Page("{patient}/specimens/new", submit=True),
     Page("{specimen}"),
+    Page("{specimen}/report"),
     Page("{empty}"),
     Page("{specimen}/edit"),
     Page("{specimen}/delete"),

@@ -12,13 +12,15 @@ from django.contrib.sessions.backends.db import SessionStore
 from django.core.management import call_command
 from django.db import connection, connections
 
-from diagnosis.models import Diagnosis
+from diagnosis.cases import agree_with_all
+from diagnosis.models import Case, Diagnosis
 from diagnosis.predictors.seal import seal
 from diagnosis.predictors.store import Live, live_path
 from diagnosis.screening import diagnosis_fail, diagnosis_lease, diagnosis_run
 from diagnosis.services import diagnosis_create
 from patients.models import Specimen
 from patients.services import patient_create, specimen_create
+from tests.diagnosis.reports.made import sign
 from tests.diagnosis.support import document_jpeg, smear_jpeg
 
 # What a dump has to escape: quotes, backslashes, line breaks, letters beyond the basic plane.
@@ -35,13 +37,15 @@ class Site:
 
 
 def make_site() -> Site:
-    """A patient, a specimen and diagnoses in every status; needs a predictor that accepts."""
+    """A patient, a signed case and diagnoses in every status; needs a predictor that accepts."""
     actor = User.objects.create_user("clinician")
     actor.groups.add(Group.objects.get(name="Haematologist"))
     patient = patient_create(actor=actor, medical_record_number="MRN-1", name=NAME)
     specimen = specimen_create(actor=actor, patient=patient, accession_number="S-1")
     for upload in (smear_jpeg(1), smear_jpeg(2), document_jpeg()):
         add_field(actor, upload, specimen)
+    agree_with_all(actor=actor, case=Case.objects.get(specimen=specimen))
+    assert sign(actor, specimen)
     add_field(actor, smear_jpeg(3), None)
     waiting, _ = diagnosis_create(actor=actor, upload=smear_jpeg(4), file_name=FILE_NAME)
     failed, _ = diagnosis_create(actor=actor, upload=smear_jpeg(5))

@@ -23,7 +23,7 @@ from diagnosis.backup import make
 from diagnosis.backup.folder import MANIFEST, PART, SUMS, sha256_of
 from diagnosis.imaging.decode import to_stored
 from diagnosis.media import media_path, media_write
-from diagnosis.models import Diagnosis
+from diagnosis.models import Diagnosis, Report
 from tests.diagnosis.site import Site, add_field, command, files, wipe_database
 from tests.diagnosis.support import smear_jpeg
 from webapp.audit.models import AuditEvent
@@ -61,7 +61,7 @@ def test_it_says_what_it_holds(site: Site, target: Path) -> None:
     assert manifest["rows"]["patients_patient"] == 1
     assert manifest["rows"]["authtoken_token"] == 0
     assert "diagnosis.0001_initial" in manifest["migrations"]
-    assert manifest["files"] == {"media": 6, "models": 7}
+    assert manifest["files"] == {"media": 6 + 1, "models": 7}, "six images and a report"
     assert manifest["problems"] == []
     # sha256sum can check it without the product.
     checked = subprocess.run(
@@ -118,8 +118,8 @@ def test_what_a_later_backup_shares_with_an_earlier_one_is_linked(site: Site, ta
     assert "Restored" in command("restore", str(second), "--replace")
     names = [name for name in files(second) if name.startswith("media/")]
     links = [name for name in names if (second / name).stat().st_nlink == 2]
-    assert len(names) == 7
-    assert len(links) == 5, "neither what is new nor what is damaged"
+    assert len(names) == 7 + 1
+    assert len(links) == 5 + 1, "neither what is new nor what is damaged"
     with pytest.raises(CommandError, match="nowhere is not a folder"):
         command("backup", str(target.with_name("third")), "--link", "nowhere")
 
@@ -181,13 +181,13 @@ def test_a_backup_while_others_upload_restores_to_what_agrees(
     manifest = json.loads((target / MANIFEST).read_text())
     saved = manifest["rows"]["diagnosis_diagnosis"]
     assert 6 + 3 <= saved < 6 + len(seen) <= Diagnosis.objects.count()
-    assert manifest["files"]["media"] > saved, "the copy holds what came after the dump"
+    assert manifest["files"]["media"] > saved + 1, "the copy holds what came after the dump"
     assert manifest["problems"] == []
 
     command("restore", str(target), "--replace")
     assert Diagnosis.objects.count() == saved
     assert f"{saved} diagnoses checked, all agree" in command("check_integrity")
-    assert len(files(media_path(""))) == saved
+    assert len(files(media_path(""))) == saved + 1, "and the report of the signed case"
 
 
 def test_a_file_that_clean_media_removes_meanwhile_is_no_problem(
@@ -227,16 +227,19 @@ def test_what_is_damaged_already_is_said_and_the_rest_saved(
     gone, changed = Diagnosis.objects.order_by("pk")[:2]
     media_path(gone.image_name).unlink()
     media_path(changed.image_name).write_bytes(b"changed")
+    report = Report.objects.get()
+    media_path(report.pdf_name).unlink()
     (store / "all_smear/1/saved_model.pb").write_bytes(b"changed")
-    with pytest.raises(CommandError, match="is complete, but 3 files were missing or damaged"):
+    with pytest.raises(CommandError, match="is complete, but 4 files were missing or damaged"):
         command("backup", str(target))
     problems = json.loads((target / MANIFEST).read_text())["problems"]
     assert set(problems) == {
         f"media file {gone.image_name} is missing",
         f"media file {changed.image_name} has changed since it was stored",
+        f"media file {report.pdf_name} is missing",
         "model all_smear/1 does not match its seal",
     }
-    with pytest.raises(CommandError, match=r"2 problems found .* the backup knew of 3"):
+    with pytest.raises(CommandError, match=r"3 problems found .* the backup knew of 4"):
         command("restore", str(target), "--replace")
     assert Diagnosis.objects.count() == 6
 

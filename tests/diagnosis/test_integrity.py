@@ -8,13 +8,16 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from diagnosis.cases import review_create
 from diagnosis.history import history_protect
 from diagnosis.integrity import integrity_problems
 from diagnosis.media import media_path
-from diagnosis.models import Diagnosis
+from diagnosis.models import Diagnosis, Report
 from diagnosis.screening import diagnosis_fail, diagnosis_lease, diagnosis_run
-from diagnosis.services import diagnosis_create
-from diagnosis.state import Status
+from diagnosis.services import diagnosis_assign, diagnosis_create
+from diagnosis.state import Status, Verdict
+from patients.models import Specimen
+from tests.diagnosis.reports.made import sign
 from tests.diagnosis.support import FakePredictor, smear_jpeg
 from webapp.audit.triggers import triggers_drop, triggers_make
 
@@ -30,6 +33,16 @@ def diagnosis(clinician: User, predictor: FakePredictor) -> Diagnosis:
 def _problem() -> str:
     (problem,) = integrity_problems()
     return problem
+
+
+@pytest.fixture
+def report(diagnosis: Diagnosis, specimen: Specimen, clinician: User) -> Report:
+    """Of a case with one field."""
+    diagnosis_assign(actor=clinician, diagnosis=diagnosis, specimen=specimen)
+    review_create(actor=clinician, diagnosis=diagnosis, verdict=Verdict.AGREE)
+    signed = sign(clinician, specimen)
+    assert signed
+    return signed
 
 
 def _behind_the_model_s_back(sql: str) -> None:
@@ -88,7 +101,7 @@ def test_a_missing_file(diagnosis: Diagnosis) -> None:
 def test_a_file_without_row(diagnosis: Diagnosis) -> None:
     media_path("fields/00").mkdir()
     media_path("fields/00/stray.jpg").write_bytes(b"")
-    assert _problem().startswith("file fields/00/stray.jpg: no diagnosis refers to it")
+    assert _problem().startswith("file fields/00/stray.jpg: no record refers to it")
 
 
 @pytest.mark.django_db(transaction=True)  # MySQL commits whatever comes before a trigger goes
@@ -120,6 +133,51 @@ def test_what_somebody_changed_in_the_database(
     _behind_the_model_s_back(sql)
     found = [line for line in integrity_problems() if not line.startswith("file ")]
     assert found == [f"diagnosis {diagnosis.pk}: {problem}"]
+
+
+def test_a_signed_case_is_well(report: Report) -> None:
+    assert list(integrity_problems()) == []
+
+
+def test_a_report_whose_pdf_has_changed(report: Report) -> None:
+    path = media_path(report.pdf_name)
+    path.write_bytes(path.read_bytes() + b"\n")
+    assert _problem() == (
+        f"report 1 of case {report.case_id}: its PDF has changed since it was stored"
+    )
+
+
+def test_a_report_whose_pdf_is_missing(report: Report) -> None:
+    media_path(report.pdf_name).unlink()
+    assert _problem().startswith(
+        f"report 1 of case {report.case_id}: its PDF is unreadable (No such"
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("sql", "problem"),
+    [
+        (
+            "UPDATE diagnosis_report SET content = REPLACE(content, 'suspicious', 'harmless')",
+            "its content has changed since it was signed",
+        ),
+        ("DELETE FROM diagnosis_signature", "nobody's signature stands under its content"),
+        (
+            "DELETE FROM audit_auditevent WHERE action = 'case.signed'",
+            "the audit trail does not say that it was signed",
+        ),
+        (
+            "UPDATE diagnosis_report SET number = 2",
+            "the audit trail does not say that it was signed",
+        ),
+    ],
+)
+def test_what_somebody_changed_of_a_report(report: Report, sql: str, problem: str) -> None:
+    _behind_the_model_s_back(sql)
+    (found,) = integrity_problems()
+    assert found.startswith("report ")
+    assert found.endswith(f" of case {report.case_id}: {problem}")
 
 
 @pytest.mark.django_db(transaction=True)

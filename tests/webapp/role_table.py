@@ -37,6 +37,8 @@ POST                   specimens/<str:accession>/priority   H
 POST                   specimens/<str:accession>/agree-with-all  H
 GET POST               specimens/<str:accession>/sign       H
 POST                   specimens/<str:accession>/amend      H
+GET                    specimens/<str:accession>/report     H A U
+GET                    specimens/<str:accession>/report.pdf  H A U
 GET POST               specimens/<str:accession>/edit       T H A
 GET POST               specimens/<str:accession>/delete     H A
 GET                    patients/                            T H A U

@@ -11,7 +11,7 @@ from diagnosis.models import Diagnosis
 class Command(BaseCommand):
     """Prints every disagreement; exits with 1 if there is any."""
 
-    help = "Check that diagnoses, image files and the audit trail agree."
+    help = "Check that diagnoses, signed reports, their files and the audit trail agree."
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Reads everything, changes nothing."""

@@ -12,6 +12,7 @@ from diagnosis.imaging.contract import LABELS
 from diagnosis.imaging.validate import FIXES
 from diagnosis.models import Case, Diagnosis
 from diagnosis.portal import wording
+from diagnosis.reports import wording as report_wording
 from patients.models import Specimen
 from tests.diagnosis.portal import records
 
@@ -99,7 +100,7 @@ def test_every_check_stands_with_score_threshold_and_verdict(
 
 
 def test_every_check_has_a_name_in_words() -> None:
-    assert set(wording._CHECKS) == set(FIXES)
+    assert set(report_wording._CHECKS) == set(FIXES)
 
 
 def test_out_of_domain_score_stands_against_its_limit(
@@ -242,7 +243,7 @@ def test_hostile_file_name_is_text(
 def test_a_score_just_below_its_threshold_is_not_printed_equal(
     score: float, threshold: float, printed: tuple[str, str]
 ) -> None:
-    assert wording._figures(score, threshold) == printed
+    assert wording.figures(score, threshold) == printed
 
 
 # --- The case ----------------------------------------------------------------------------

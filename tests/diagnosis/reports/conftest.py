@@ -1,0 +1,64 @@
+"""A case with fields of every kind, and the people who read and sign it."""
+
+from pathlib import Path
+
+import pytest
+from django.contrib.auth.models import User
+from pytest_django import Settings
+
+from patients.models import Patient, Specimen
+from tests.diagnosis.portal.records import publish_contract
+from tests.diagnosis.reports.made import fields_of_every_kind
+
+
+@pytest.fixture
+def digest(settings: Settings, tmp_path: Path) -> str:
+    """The digest of the version that answers here."""
+    settings.MODEL_STORE = tmp_path / "store"
+    return publish_contract(settings.MODEL_STORE)
+
+
+@pytest.fixture
+def laboratory(settings: Settings) -> None:
+    settings.LABORATORY = "Haematology, Example Hospital, Example Street 1"
+    settings.TIME_ZONE = "Europe/Berlin"
+
+
+@pytest.fixture
+def reader(clinician: User) -> User:
+    """Grace Hopper, who reads."""
+    clinician.first_name, clinician.last_name = "Grace", "Hopper"
+    clinician.save()
+    return clinician
+
+
+@pytest.fixture
+def second_reader(db: None, django_user_model: type[User]) -> User:
+    """Rosalind Franklin, who approves."""
+    return django_user_model.objects.create_user(
+        "second", first_name="Rosalind", last_name="Franklin"
+    )
+
+
+@pytest.fixture
+def specimen(db: None) -> Specimen:
+    """Of Ada Example, H26-1."""
+    patient = Patient.objects.create(
+        medical_record_number="MRN-7", name="Ada Example", date_of_birth="2017-03-09", sex="female"
+    )
+    return Specimen.objects.create(
+        patient=patient,
+        accession_number="H26-1",
+        stain="wright-giemsa",
+        site="peripheral-blood",
+        objective="100x",
+        collected_at="2026-03-01T08:30:00+00:00",
+        received_at="2026-07-01T08:30:00+00:00",
+    )
+
+
+@pytest.fixture
+def read_case(laboratory: None, reader: User, specimen: Specimen, digest: str) -> Specimen:
+    """The specimen with fields of every kind, all of them read; nobody has signed."""
+    fields_of_every_kind(reader, specimen, digest)
+    return specimen

@@ -162,7 +162,8 @@ MEANINGS = {
         "Review: I have read every usable field of this case, and the conclusion is mine."
     ),
     Meaning.APPROVAL: _(
-        "Approval: I have checked the readings and the conclusion of this case, and agree with them."
+        "Approval: I have checked the readings and the conclusion of this case, and agree with "
+        "them."
     ),
 }
 NO_SIGNATURE = "No signature."

@@ -141,7 +141,9 @@ def _turnaround(period: Period, rows: QuerySet, begun: str, ended: str, *, by: s
     pairs = [
         row
         for numbers in sample(rows, SAMPLE)
-        for row in rows.model._default_manager.filter(pk__in=numbers).values_list(begun, ended, by)
+        for row in rows.model._default_manager.filter(pk__in=numbers)
+        .order_by()
+        .values_list(begun, ended, by)
     ]
     seconds = np.array([(end - begin).total_seconds() for begin, end, _ in pairs])
     place = _places(period, [moment for _, _, moment in pairs])

@@ -30,6 +30,7 @@ from diagnosis.statistics.proportions import Proportion
 from diagnosis.statistics.readings import Readings, readings
 from diagnosis.statistics.volumes import (
     REFUSALS,
+    SAMPLE,
     Refusals,
     Turnaround,
     Volumes,
@@ -177,17 +178,24 @@ def _charts(
             _("From upload to the model’s answer"),
             _times(_("Time from upload to the model’s answer, by day of upload"), bins, answered),
             answered.count,
+            SAMPLE,
         ),
         _over_time(
             _("From first field to signature"),
             _times(_("Time from first field to signature, by day of signature"), bins, signed),
             signed.count,
+            SAMPLE,
         ),
     ]
 
 
-def _over_time(title: str, chart: charts.Chart, count: int) -> dict[str, Any]:
-    return {"title": title, "chart": chart, "any": count > 0}
+def _over_time(
+    title: str, chart: charts.Chart, count: int, looked_at: int | None = None
+) -> dict[str, Any]:
+    """One picture; ``looked_at`` is how many of ``count`` it is of, if not all."""
+    part = looked_at is not None and looked_at < count
+    note = _("About %(part)s of %(count)s, picked evenly.") % {"part": looked_at, "count": count}
+    return {"title": title, "chart": chart, "any": count > 0, "note": note if part else ""}
 
 
 def _times(label: str, bins: Sequence[str], found: Turnaround) -> charts.Chart:

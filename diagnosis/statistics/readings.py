@@ -3,9 +3,9 @@
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-from django.db.models import Count, Exists, F, OuterRef, QuerySet
 
 from diagnosis.imaging.contract import LABELS
 from diagnosis.models import Diagnosis, Review
@@ -13,22 +13,24 @@ from diagnosis.state import Status, Verdict
 from diagnosis.statistics.agreement import Agreement, agreement
 from diagnosis.statistics.period import Period
 from diagnosis.statistics.proportions import Proportion, proportion
-from diagnosis.statistics.volumes import thinned
+from diagnosis.statistics.volumes import sample
 
-FIELDS = 50_000  # screened fields whose readings are looked at; more are thinned out by specimen
+FIELDS = 10_000  # screened fields whose readings are looked at; more are thinned out by specimen
 
 
-@dataclass(frozen=True)
-class _Row:
-    """``fields`` fields that are alike in everything else."""
+class _Row(NamedTuple):
+    """One reading of one field."""
 
-    patient: int
-    given: str
+    number: int
+    diagnosis: int
+    verdict: str
     read: str
-    version: int
+    blinded: bool
+    given: str | None
+    version: int | None
+    patient: int
     stain: str
     site: str
-    fields: int
 
 
 @dataclass(frozen=True)
@@ -62,20 +64,14 @@ def readings(period: Period) -> Readings:
         status=Status.SCREENED,
         specimen__isnull=False,
     )
-    count = screened.count()
-    reviews = thinned(
-        Review.objects.filter(
-            diagnosis__created_at__gte=period.since,
-            diagnosis__created_at__lt=period.edges[-1],
-            diagnosis__status=Status.SCREENED,
-        ),
-        count,
-        FIELDS,
-        key="diagnosis__specimen_id",
-    ).exclude(verdict=Verdict.UNUSABLE)
-    others = Review.objects.filter(diagnosis=OuterRef("diagnosis"))
-    latest = _rows(reviews.filter(~Exists(others.filter(pk__gt=OuterRef("pk")))))
-    blinded = _rows(reviews.filter(~Exists(others.filter(pk__lt=OuterRef("pk"))), blinded=True))
+    first: dict[int, _Row] = {}
+    last: dict[int, _Row] = {}
+    for numbers in sample(screened, FIELDS, key="specimen_id"):
+        for row in _rows(numbers):  # in the order in which they were made
+            first.setdefault(row.diagnosis, row)
+            last[row.diagnosis] = row
+    latest = [row for row in last.values() if row.verdict != Verdict.UNUSABLE]
+    blinded = [row for row in first.values() if row.blinded and row.verdict != Verdict.UNUSABLE]
     return Readings(
         latest=agreement(_tables(latest)),
         blinded=agreement(_tables(blinded)),
@@ -85,24 +81,27 @@ def readings(period: Period) -> Readings:
             "stain": _overrides(latest, lambda row: row.stain),
             "site": _overrides(latest, lambda row: row.site),
         },
-        every=max(1, -(-count // FIELDS)),
+        every=max(1, -(-screened.count() // FIELDS)),
     )
 
 
-def _rows(reviews: QuerySet) -> list[_Row]:
-    counted = (
-        reviews.order_by()
-        .values(
-            patient=F("diagnosis__specimen__patient_id"),
-            given=F("diagnosis__predicted_class"),
-            read=F("label"),
-            version=F("diagnosis__model_version"),
-            stain=F("diagnosis__specimen__stain"),
-            site=F("diagnosis__specimen__site"),
+def _rows(numbers: list[int]) -> list[_Row]:
+    found = Review.objects.filter(diagnosis__in=numbers).order_by("pk")
+    return [
+        _Row(*row)
+        for row in found.values_list(
+            "pk",
+            "diagnosis_id",
+            "verdict",
+            "label",
+            "blinded",
+            "diagnosis__predicted_class",
+            "diagnosis__model_version",
+            "diagnosis__specimen__patient_id",
+            "diagnosis__specimen__stain",
+            "diagnosis__specimen__site",
         )
-        .annotate(fields=Count("pk"))
-    )
-    return [_Row(**row) for row in counted]
+    ]
 
 
 def _tables(rows: list[_Row]) -> np.ndarray:
@@ -111,8 +110,8 @@ def _tables(rows: list[_Row]) -> np.ndarray:
     patients = {patient: number for number, patient in enumerate({row.patient for row in rows})}
     tables = np.zeros((len(patients), len(LABELS), len(LABELS)), int)
     for row in rows:
-        if row.given in place:
-            tables[patients[row.patient], place[row.given], place[row.read]] += row.fields
+        if row.given is not None and row.given in place:
+            tables[patients[row.patient], place[row.given], place[row.read]] += 1
     return tables
 
 
@@ -123,8 +122,8 @@ def _overrides(
     counted: dict[Hashable, dict[int, list[int]]] = defaultdict(lambda: defaultdict(lambda: [0, 0]))
     for row in rows:
         of_patient = counted[value_of(row)][row.patient]
-        of_patient[0] += row.fields * (row.read != row.given)
-        of_patient[1] += row.fields
+        of_patient[0] += row.read != row.given
+        of_patient[1] += 1
     return {
         value: proportion(*np.array(list(patients.values())).T)
         for value, patients in counted.items()

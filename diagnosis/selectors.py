@@ -87,8 +87,7 @@ def diagnoses_page(
         rows = rows.filter(pk__lt=before)
     # Numbers first, which an index holds: what is sorted is then not whole rows.
     ids = list(rows.values_list("pk", flat=True)[: size + 1])
-    found = diagnosis_list().filter(pk__in=ids[:size]).order_by("-id")
-    return list(found), len(ids) > size
+    return list(diagnosis_list().filter(pk__in=ids[:size])), len(ids) > size
 
 
 def specimens_of_patient(patient: Patient) -> QuerySet[Specimen]:

@@ -120,6 +120,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
         "population": population,
         "populations": _POPULATIONS,
         "begun": Diagnosis.objects.exists(),
+        "demonstration": period.only_drawn,
     }
     if context["begun"]:
         context |= _figures(period) | {"drift": _drift(inputs(population))}

@@ -25,6 +25,7 @@ from diagnosis.imaging.contract import ModelContract
 from diagnosis.models import Diagnosis
 from diagnosis.predictors.store import read_live, version_dir
 from diagnosis.state import Status
+from diagnosis.statistics.period import demonstration_specimens
 
 REACH = 2_000  # newest record numbers among which a window is looked for
 
@@ -103,6 +104,7 @@ def _window(digest: str, population: str) -> dict[int, int | None]:
         Diagnosis.objects.filter(
             pk__gt=newest - REACH, model_digest=digest, status__in=POPULATIONS[population]
         )
+        .exclude(specimen__in=demonstration_specimens())
         .order_by("-pk")
         .values_list("pk", "specimen__patient_id")
     )

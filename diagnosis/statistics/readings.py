@@ -63,7 +63,7 @@ def readings(period: Period) -> Readings:
         created_at__lt=period.edges[-1],
         status=Status.SCREENED,
         specimen__isnull=False,
-    )
+    ).exclude(specimen__in=period.left_out)
     first: dict[int, _Row] = {}
     last: dict[int, _Row] = {}
     for numbers in sample(screened, FIELDS, key="specimen_id"):

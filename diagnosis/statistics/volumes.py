@@ -74,6 +74,7 @@ def volumes(period: Period) -> Volumes:
     counted: dict[str, list[int]] = {status.value: [0] * period.bins for status in Status}
     bins = [
         Diagnosis.objects.filter(created_at__gte=start, created_at__lt=end)
+        .exclude(specimen__in=period.left_out)
         .order_by()
         .annotate(bin=Value(number))
         .values("bin", "status")
@@ -82,7 +83,7 @@ def volumes(period: Period) -> Volumes:
     ]
     for row in bins[0].union(*bins[1:], all=True):
         counted[row["status"]][row["bin"]] = row["fields"]
-    signed = Case.objects.filter(signed_at__gte=period.since, signed_at__lt=period.edges[-1])
+    signed = _signed(period)
     return Volumes(
         screened=counted[Status.SCREENED],
         refused=counted[Status.REFUSED],
@@ -99,21 +100,25 @@ def answer_times(period: Period) -> Turnaround:
         created_at__gte=period.since,
         created_at__lt=period.edges[-1],
         status__in=[Status.SCREENED, Status.REFUSED],
-    )
+    ).exclude(specimen__in=period.left_out)
     return _turnaround(period, answered, "created_at", "completed_at", by="created_at")
 
 
 def signing_times(period: Period) -> Turnaround:
     """From a case's first field to its signature, by when it was signed."""
-    signed = Case.objects.filter(signed_at__gte=period.since, signed_at__lt=period.edges[-1])
+    signed = _signed(period)
     return _turnaround(period, signed, "created_at", "signed_at", by="signed_at")
 
 
 def refusals(period: Period) -> Refusals:
     """Count the failed checks of the period's newest refused fields."""
-    refused = Diagnosis.objects.filter(
-        created_at__gte=period.since, created_at__lt=period.edges[-1], status=Status.REFUSED
-    ).order_by("-created_at")[:REFUSALS]
+    refused = (
+        Diagnosis.objects.filter(
+            created_at__gte=period.since, created_at__lt=period.edges[-1], status=Status.REFUSED
+        )
+        .exclude(specimen__in=period.left_out)
+        .order_by("-created_at")[:REFUSALS]
+    )
     failed: Counter[str] = Counter()
     fields = 0
     for document in refused.values_list("validation", flat=True):
@@ -134,6 +139,11 @@ def sample(rows: QuerySet, at_most: int, key: str = "pk") -> Iterator[list[int]]
     found = list(thinned.order_by().values_list("pk", flat=True))
     for start in range(0, len(found), BATCH):
         yield found[start : start + BATCH]
+
+
+def _signed(period: Period) -> QuerySet[Case]:
+    signed = Case.objects.filter(signed_at__gte=period.since, signed_at__lt=period.edges[-1])
+    return signed.exclude(specimen__in=period.left_out)
 
 
 def _turnaround(period: Period, rows: QuerySet, begun: str, ended: str, *, by: str) -> Turnaround:

@@ -6,8 +6,9 @@ from django.contrib.auth.models import Group, User
 
 from diagnosis import signoff
 from diagnosis.cases import agree_with_all
-from diagnosis.models import Case, Report
+from diagnosis.models import Amendment, Case, Report, Signature
 from diagnosis.reports.content import reading_sha256
+from diagnosis.state import CaseStatus
 from patients.models import Specimen
 from tests.diagnosis.steps import create_field, run_field
 from tests.diagnosis.support import smear_jpeg
@@ -45,3 +46,32 @@ def second_clinician() -> User:
     user = User.objects.create_user("second", first_name="Grete", last_name="Zweite")
     user.groups.add(Group.objects.get(name="Haematologist"))
     return user
+
+
+def close(case: Case, *, amended: bool = False) -> None:
+    """Lay down what signing leaves behind, whatever the fields of the case are."""
+    signer, _ = User.objects.get_or_create(username="signer")
+    for number in range(1, 3 if amended else 2):
+        digest = f"{number:064}"
+        Signature.objects.create(
+            case=case,
+            signer=signer,
+            printed_name="signer",
+            meaning="review",
+            content_sha256=digest,
+        )
+        report = Report.objects.create(
+            case=case,
+            number=number,
+            content="{}",
+            content_sha256=digest,
+            pdf_name="none",
+            pdf_sha256=digest,
+        )
+        if amended and number == 1:
+            Amendment.objects.create(report=report, author=signer, reason="Incomplete.")
+    rows = Case.objects.filter(pk=case.pk)
+    rows.move(CaseStatus.NEW, CaseStatus.IN_REVIEW)
+    assert rows.move(CaseStatus.IN_REVIEW, CaseStatus.SIGNED)
+    if amended:
+        assert rows.move(CaseStatus.SIGNED, CaseStatus.AMENDED)

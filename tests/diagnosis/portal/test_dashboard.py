@@ -190,5 +190,5 @@ def test_queries_do_not_grow_with_the_rows(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     upload(watched, 0.0)
-    with django_assert_max_num_queries(24):
+    with django_assert_max_num_queries(25):
         page(client_signed_in)

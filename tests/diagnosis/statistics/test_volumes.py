@@ -6,16 +6,24 @@ from unittest.mock import patch
 from zoneinfo import ZoneInfo
 
 import pytest
+from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from diagnosis.models import Case
 from diagnosis.state import CaseStatus
 from diagnosis.statistics import volumes as counting
-from diagnosis.statistics.period import CHOICES, USUAL, Period, period_of
+from diagnosis.statistics.period import (
+    CHOICES,
+    USUAL,
+    Period,
+    period_of,
+)
+from diagnosis.statistics.readings import readings
 from diagnosis.statistics.volumes import answer_times, refusals, signing_times, volumes
-from patients.models import Specimen
-from tests.diagnosis.statistics.laboratory import field, specimen, validation
+from patients.models import Patient, Specimen
+from tests.diagnosis.signing import close
+from tests.diagnosis.statistics.laboratory import field, read, specimen, validation
 
 pytestmark = pytest.mark.django_db
 
@@ -27,9 +35,8 @@ THREE_DAYS = Period(3, tuple(MIDNIGHT + DAY * number for number in range(4)))
 def signed_case(of: Specimen, begun: datetime, signed: datetime) -> Case:
     with patch("django.utils.timezone.now", lambda: begun):
         case = Case.objects.create(specimen=of)
-    for current, to in ((CaseStatus.NEW, CaseStatus.IN_REVIEW), (CaseStatus.IN_REVIEW, "signed")):
-        with patch("django.utils.timezone.now", lambda: signed):
-            assert Case.objects.filter(pk=case.pk).move(current, CaseStatus(to))
+    with patch("django.utils.timezone.now", lambda: signed):
+        close(case)
     return case
 
 
@@ -124,5 +131,26 @@ def test_days_are_the_laboratorys_also_when_clocks_change() -> None:
 
 
 def test_queries_do_not_grow(django_assert_num_queries: DjangoAssertNumQueries) -> None:
+    period = period_of(90)
     with django_assert_num_queries(2):
-        volumes(period_of(90))
+        volumes(period)
+
+
+def test_the_demonstration_counts_as_long_as_there_is_nothing_else() -> None:
+    patient = Patient.objects.create(
+        medical_record_number="DEMO", name="Demonstration", is_demonstration=True
+    )
+    drawn = specimen(patient)
+    read(field(drawn), User.objects.create_user("reader"), 1)
+    signed_case(drawn, timezone.now(), timezone.now())
+    alone = period_of(7)
+    assert alone.only_drawn
+    assert (volumes(alone).fields, sum(volumes(alone).signed)) == (1, 1)
+    assert readings(alone).latest.fields == 1
+    field()
+    beside = period_of(7)
+    assert not beside.only_drawn
+    assert (volumes(beside).fields, sum(volumes(beside).signed)) == (1, 0)
+    assert answer_times(beside).count == 1
+    assert signing_times(beside).count == 0
+    assert readings(beside).latest.fields == 0

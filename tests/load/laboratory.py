@@ -14,6 +14,7 @@ BATCH = 50_000
 YEARS = 5
 USERS = 20
 LARGE, USUAL = 200, 24  # fields of the first two specimens
+CONTENT = 16_000  # characters of a report of 24 fields
 # Separated by spaces: as lists they would take a page.
 _GIVEN = (
     "Ada Ali Amir Ana Anna Arash Aria Ben Carlos Chen Clara Dana David Elena Emil Emma Eva Farah "
@@ -63,7 +64,8 @@ class Laboratory:
         return min(self.specimens, max(self.specimens // 10, 200))
 
     def statements(self) -> list[str]:
-        """SQL that fills the tables, in order; user 1 is there already."""
+        """SQL that fills the tables, in order; user 1 is there already, and no trigger is: signed
+        cases are not signed step by step here."""
         return [
             # Columns that say nothing here, and those of later versions, take the type's zero.
             "SET SESSION sql_mode = '', foreign_key_checks = 0, unique_checks = 0",
@@ -75,6 +77,8 @@ class Laboratory:
             *(self._reviews(*part) for part in _parts(self.diagnoses)),
             self._cases(),
             self._headlines(),
+            self._signatures(),
+            self._reports(),
             *(self._events(*part) for part in _parts(self.diagnoses)),
             *(f"ANALYZE TABLE {table}" for table in TABLES),
         ]
@@ -105,11 +109,11 @@ class Laboratory:
         other = f"1 + FLOOR({self.patients} * {_chance('patient', 'seq')})"
         return f"""
             INSERT INTO patients_specimen (id, accession_number, patient_id, collected_at,
-                received_at, stain, site, created_at)
+                received_at, stain, site, objective, created_at)
             SELECT seq, {_accession("seq", self.specimens)},
                 IF(seq <= {self.patients}, seq, {other}),
                 {arrival} - INTERVAL 3 HOUR, {arrival}, 'wright-giemsa',
-                IF(seq % 4, 'peripheral-blood', 'bone-marrow-aspirate'), {arrival}
+                IF(seq % 4, 'peripheral-blood', 'bone-marrow-aspirate'), '100x', {arrival}
             FROM seq_1_to_{self.specimens}"""
 
     def _diagnoses(self, first: int, last: int) -> str:
@@ -176,10 +180,11 @@ class Laboratory:
         )
         is_open = f"specimen_id > {self.specimens - self.open_cases}"
         urgency = _chance("urgent", "specimen_id")
+        arrival = _arrival("specimen_id", self.specimens)
         return f"""
             INSERT INTO diagnosis_case (specimen_id, status, closed, priority, assignee_id,
                 suspicious, indeterminate, not_suspicious, rejected, waiting, failed, reviewed,
-                headline, rule, created_at)
+                headline, rule, signed_at, created_at)
             SELECT specimen_id,
                 IF({is_open}, IF({_in_review("specimen_id")}, 'in_review', 'new'),
                     IF({_chance("amended", "specimen_id")} < 0.02, 'amended', 'signed')),
@@ -187,7 +192,7 @@ class Laboratory:
                 IF({is_open} AND {_chance("taken", "specimen_id")} < 0.5, NULL,
                     1 + FLOOR({USERS} * {_chance("who", "specimen_id")})),
                 {counts}, SUM(d.status = 'received'), SUM(d.status = 'failed'), COUNT(r.id),
-                '', '', {_arrival("specimen_id", self.specimens)}
+                '', '', IF({is_open}, NULL, {arrival} + INTERVAL 6 HOUR), {arrival}
             FROM diagnosis_diagnosis d LEFT JOIN diagnosis_review r ON r.diagnosis_id = d.id
             WHERE specimen_id IS NOT NULL GROUP BY specimen_id"""
 
@@ -212,6 +217,24 @@ class Laboratory:
             UPDATE diagnosis_case SET headline = {headline}, rule = {rule},
                 calm = headline IN ('waiting', 'not_suspicious')"""
 
+    def _signatures(self) -> str:
+        return f"""
+            INSERT INTO diagnosis_signature (case_id, signer_id, printed_name, meaning,
+                content_sha256, signed_at)
+            SELECT id, 1 + id % {USERS}, CONCAT('Reader Number ', 1 + id % {USERS}), 'review',
+                SHA2(CONCAT('content-', id), 256), signed_at
+            FROM diagnosis_case WHERE signed_at IS NOT NULL"""
+
+    def _reports(self) -> str:
+        """Of the size that a case of the usual number of fields has."""
+        return f"""
+            INSERT INTO diagnosis_report (case_id, number, content, content_sha256, pdf_name,
+                pdf_sha256, created_at)
+            SELECT id, 1, CONCAT('{{"filler":"', REPEAT('x', {CONTENT}), '"}}'),
+                SHA2(CONCAT('content-', id), 256), CONCAT('reports/', id, '.pdf'),
+                SHA2(CONCAT('pdf-', id), 256), signed_at
+            FROM diagnosis_case WHERE signed_at IS NOT NULL"""
+
     def _events(self, first: int, last: int) -> str:
         """What the audit trail holds of each diagnosis: taken, answered, looked at."""
         actions = ("created", "screened", "viewed")
@@ -232,6 +255,8 @@ TABLES = (
     "diagnosis_diagnosis",
     "diagnosis_review",
     "diagnosis_case",
+    "diagnosis_signature",
+    "diagnosis_report",
     "audit_auditevent",
 )
 

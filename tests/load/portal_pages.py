@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -26,7 +27,7 @@ from diagnosis.imaging.contract import ModelContract
 from diagnosis.predictors.store import read_live, version_dir
 from tests.load.laboratory import LARGE, USUAL, Laboratory, accession
 from tests.on_mariadb import mariadb
-from tests.product import ROOT, Product, copy_product
+from tests.product import KEY, ROOT, Product, clean_environment, copy_product
 
 STORE = ROOT / "serving/models"
 PASSWORD = "a-password-for-one-measurement"
@@ -99,6 +100,8 @@ def pages_of(laboratory: Laboratory, cursor: Any) -> dict[str, str]:
         "field": f"/diagnoses/{LARGE + 1}",
         "field of many": f"/diagnoses/{LARGE // 2}",
         "thumbnail": f"/diagnoses/{LARGE + 1}/thumbnail",
+        "report of an open case": f"/specimens/{late}/report",
+        **{f"dashboard, {days} days": f"/dashboard?days={days}" for days in (7, 30, 90, 365)},
     }
 
 
@@ -142,9 +145,11 @@ def open_site(stack: ExitStack, folder: Path, server: str, diagnoses: int, field
         "MEDIA_ROOT": str(folder / "media"),
         "MIN_USABLE_FIELDS": "2",
     }
-    product = stack.enter_context(Product(root, variables))
-    product.wait_until_ready()
+    # Filled before the product starts, which draws a demonstration where there is no patient.
+    for command in ("migrate", "demo_user"):
+        run_command(root, variables, command)
     cursor.execute(f"USE {database}")
+    drop_triggers(cursor)  # they are made again when the product starts
     contract = ModelContract.load(
         version_dir(STORE, "all_smear", read_live(STORE, "all_smear").stable)
     )
@@ -154,8 +159,31 @@ def open_site(stack: ExitStack, folder: Path, server: str, diagnoses: int, field
         cursor.execute(statement)
         cursor.fetchall()
     filling_s = round(time.monotonic() - began)
+    product = stack.enter_context(Product(root, variables))
+    product.wait_until_ready()
     pages = pages_of(laboratory, cursor)
     return Site(laboratory, product.url, _sign_in(product.url), pages, filling_s)
+
+
+def run_command(root: Path, variables: dict[str, str], command: str) -> None:
+    """Run ``manage.py COMMAND`` of the product in ``root``."""
+    environment = clean_environment(SECRET_KEY=KEY, **variables)
+    subprocess.run(
+        [sys.executable, "manage.py", command],
+        cwd=root,
+        env=environment,
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+
+
+def drop_triggers(cursor: Any) -> None:
+    """Let signed cases be laid down in one statement."""
+    cursor.execute(
+        "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE()"
+    )
+    for (name,) in cursor.fetchall():
+        cursor.execute(f"DROP TRIGGER {name}")
 
 
 def _connect(stack: ExitStack, server: str) -> Any:

@@ -3,18 +3,21 @@
 from collections.abc import Iterator
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import connection, transaction
 from django.db.models import Count, F
 from pytest_django import Settings
 
 from diagnosis.cases import case_refresh
+from diagnosis.history import history_protect
 from diagnosis.imaging.contract import ModelContract
-from diagnosis.models import Case, Diagnosis, Review
+from diagnosis.models import Case, Diagnosis, Report, Review
 from patients.models import Patient, Specimen
 from tests.diagnosis.support import make_contract
 from tests.load.laboratory import LARGE, USUAL, Laboratory, accession
 from webapp.audit.models import AuditEvent
+from webapp.audit.triggers import triggers_drop, triggers_make
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -26,11 +29,14 @@ def laboratory() -> Iterator[Laboratory]:
     contract: ModelContract = make_contract()
     laboratory = Laboratory(1000, 2, ("a.jpg", "b.jpg"), contract)
     User.objects.create_user("demo", pk=1)
+    triggers_drop()
     with connection.cursor() as cursor:
         for statement in laboratory.statements():
             cursor.execute(statement)
             cursor.fetchall()
     connection.close()  # with the laxness of its session
+    history_protect()
+    triggers_make(apps.get_app_config("audit"))
     yield laboratory
     connection.close()
 
@@ -56,4 +62,7 @@ def test_the_records_are_such_as_the_product_makes(
     assert found.keys() == {"suspicious", "indeterminate", "waiting", "not_suspicious"}
     assert Case.objects.filter(closed=0).count() == laboratory.open_cases
     assert not Case.objects.filter(closed=1, reviewed__lt=F("suspicious")).exists()
+    signed = Case.objects.filter(signed_at__isnull=False)
+    assert Report.objects.count() == signed.count() == Case.objects.filter(closed=1).count()
+    assert all(report.signatures.count() == 1 for report in Report.objects.all())
     assert not Review.objects.exclude(label=F("diagnosis__predicted_class")).exists()

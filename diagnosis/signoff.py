@@ -309,6 +309,8 @@ def _write(
         content = current_content(case, signing.conclusion)
         if content_sha256(content) != signing.signature.content_sha256:
             raise _changed()
+        if len(signatures_under(case, content)) + 1 != len(signing.signatures):
+            raise _changed()  # another has signed this meanwhile, so ours may be the last
         if signing.conclusion.pk is None:
             signing.conclusion.save()
         case_take_up(actor=actor, case=case)

@@ -1,7 +1,7 @@
-"""Makes docs/screenshot.png anew: `python -m tests.browser.screenshot` in the repository's root.
+"""Makes the pictures in docs/screenshots anew: `python -m tests.browser.screenshot` in the root.
 
-Starts the product with an empty database, uploads smears that software drew, and photographs
-the page of the first field. What the model says about a drawing means nothing.
+Starts the product with an empty database, so that it draws its demonstration, and goes through it
+as the guide says. What the model says about a drawing means nothing.
 """
 
 import io
@@ -12,56 +12,68 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-from tests.browser import images
 from tests.product import ROOT, Product, copy_product
 
-TARGET = ROOT / "docs/screenshot.png"
-SEEDS = (14, 12, 3)
-PASSWORD = "a-password-for-one-picture"
+FOLDER = ROOT / "docs/screenshots"
+SIZE = {"width": 1280, "height": 1100}
+PASSWORD = "a-password-for-three-pictures"
+CASE = "/specimens/DEMO-1"
+DRAWN_WITHIN_MS = 60_000
 
 
 def main() -> None:
     """Start, photograph, write."""
+    FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         root = copy_product(Path(folder) / "product")
-        smears = [images.smear(Path(folder) / f"drawn-{seed}.jpg", seed) for seed in SEEDS]
         with Product(root, {"DEMO_PASSWORD": PASSWORD}) as product, sync_playwright() as playwright:
             product.wait_until_ready()
             chromium = playwright.chromium.launch(
                 executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
                 args=["--no-sandbox", "--disable-gpu"],
             )
-            page = chromium.new_page(
-                base_url=product.url,
-                viewport={"width": 1280, "height": 900},
-                color_scheme="light",
-            )
-            open_field(page, smears)
-            # A palette keeps the file small; drawings and text lose nothing that is seen.
-            shot = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
-            shot.quantize(256, dither=Image.Dither.NONE).save(TARGET, optimize=True)
+            page = chromium.new_page(base_url=product.url, viewport=SIZE, color_scheme="light")
+            sign_in(page)
+            walk(page)
             chromium.close()
 
 
-def open_field(page: Page, smears: list[Path]) -> None:
-    """Register a patient and a specimen, upload the smears, open the first field's page."""
+def sign_in(page: Page) -> None:
+    """Sign in, and wait until the demonstration is drawn and screened."""
     page.goto("/login")
     page.get_by_label("Username").fill("demo")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    page.goto("/patients/new")
-    page.get_by_label("Medical record number").fill("MRN-004211")
-    page.get_by_label("Name", exact=True).fill("Example, Patient")
-    page.get_by_role("button", name="Register patient").click()
-    page.get_by_role("link", name="New specimen").click()
-    page.get_by_label("Accession number").fill("H26-10482")
-    page.get_by_role("button", name="Register specimen").click()
-    page.get_by_label("Upload fields").set_input_files(smears)
-    page.get_by_role("button", name="Upload and screen").click()
-    page.locator("[data-upload-summary]").filter(has_text="stored.").wait_for()
+    page.get_by_role("link", name="DEMO-1").first.wait_for(timeout=DRAWN_WITHIN_MS)
+    page.goto(CASE)
+    page.locator("[data-live]:not([data-waiting]) .gallery").wait_for(timeout=DRAWN_WITHIN_MS)
+
+
+def walk(page: Page) -> None:
+    """The case before it is read, its most uncertain field, the report of the signed case."""
+    page.goto(CASE)
+    page.get_by_role("button", name="Hide this").click()
+    page.goto(CASE)
+    picture(page, "case")
     page.locator(".gallery a").first.click()
-    page.locator(".field-image").wait_for()
+    picture(page, "field")
+    page.goto(CASE)
+    page.get_by_role("button", name="Agree with the rest").click()
+    page.get_by_role("link", name="Conclude and sign").click()
+    page.get_by_role("radio", name="Suspicious", exact=True).check()
+    page.get_by_label("Comment").fill("Blasts in several fields.")
+    page.get_by_label("Your password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign", exact=True).click()
+    page.get_by_role("link", name="Report", exact=True).first.click()
+    picture(page, "report")
+
+
+def picture(page: Page, name: str) -> None:
+    """A palette keeps the file small; drawings and text lose nothing that is seen."""
     page.wait_for_load_state("networkidle")
+    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    shot = shot.quantize(256, dither=Image.Dither.NONE)
+    shot.save(FOLDER / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":

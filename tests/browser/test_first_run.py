@@ -5,11 +5,15 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.product import Served
+
 pytestmark = pytest.mark.browser
 DRAWN_WITHIN_MS = 60_000
 
 
-def test_the_guide_leads_through_the_demonstration_and_ticks_what_is_done(signed_in: Page) -> None:
+def test_the_guide_leads_through_the_demonstration_and_ticks_what_is_done(
+    signed_in: Page, served: Served
+) -> None:
     signed_in.goto("/")
     guide = signed_in.get_by_role("region", name="First steps")
     expect(guide).to_be_visible()
@@ -25,15 +29,28 @@ def test_the_guide_leads_through_the_demonstration_and_ticks_what_is_done(signed
     expect(signed_in.get_by_label("Upload fields")).to_have_count(0)
 
     signed_in.locator(".gallery a").first.click()
+    signed_in.wait_for_url(re.compile(r"/diagnoses/\d+$"))
     for _ in range(12 - said.count("Rejected")):
         address = signed_in.url
         signed_in.keyboard.press("a")
         signed_in.wait_for_url(lambda url, before=address: url != before)
     expect(signed_in.get_by_text("Every screened field of this case is reviewed.")).to_be_visible()
 
-    signed_in.goto("/")
+    signed_in.get_by_role("link", name="Conclude and sign").click()
+    signed_in.get_by_role("radio", name="Suspicious", exact=True).check()
+    signed_in.get_by_label("Your password").fill(served.password)
+    signed_in.get_by_role("button", name="Sign", exact=True).click()
+    expect(signed_in.get_by_text("The case is signed. Report 1 is kept.")).to_be_visible()
     done = guide.locator(".guide__mark--done")
-    expect(done).to_have_count(2)
+    expect(done).to_have_count(3)
+    signed_in.get_by_role("link", name="Report", exact=True).first.click()
+    expect(signed_in.get_by_text("DEMONSTRATION – drawn, not a patient")).to_be_visible()
+    signed_in.go_back()
+    signed_in.reload()
+    expect(done).to_have_count(4)
+
+    signed_in.goto("/")
+    expect(done).to_have_count(4)
     guide.get_by_role("button", name="Hide this").click()
     expect(signed_in.get_by_role("heading", name="Work list")).to_be_visible()
     expect(guide).to_have_count(0)

@@ -293,6 +293,27 @@ def test_a_signature_does_not_count_for_what_changed_after_it(clinician: User, c
 
 
 @pytest.mark.usefixtures("two_signers")
+def test_of_two_who_sign_at_once_the_later_is_asked_again(
+    clinician: User, case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else there would be two first signatures, and no report."""
+    sign(clinician, case)
+    field = Diagnosis.objects.first()
+    assert field
+    review_create(actor=clinician, diagnosis=field, verdict=Verdict.UNUSABLE, reason="Blurred.")
+    second, write = second_clinician(), signoff._write
+
+    def write_later(*args: object) -> None:
+        monkeypatch.setattr(signoff, "_write", write)
+        assert sign(second, case) is None
+        write(*args)
+
+    monkeypatch.setattr(signoff, "_write", write_later)
+    assert refusal(clinician, case) == "changed"
+    assert sign(clinician, case)
+
+
+@pytest.mark.usefixtures("two_signers")
 def test_who_concludes_otherwise_signs_first(clinician: User, case: Case) -> None:
     sign(clinician, case)
     second = second_clinician()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import QuerySet
 
@@ -149,3 +150,12 @@ def test_every_append_only_table_has_its_triggers() -> None:
     triggers_make(apps.get_app_config("audit"))
     assert history_unprotected() == []
     assert RESULTS.model is Diagnosis
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_table_that_triggers_look_at_can_be_built_anew() -> None:
+    """As SQLite does to change a column; this migration changes one of the fields' table."""
+    call_command("migrate", "diagnosis", "0008", verbosity=0)
+    call_command("migrate", "diagnosis", "0009", verbosity=0)
+    call_command("migrate", verbosity=0)
+    assert history_unprotected() == []

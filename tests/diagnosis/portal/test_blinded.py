@@ -323,6 +323,23 @@ def test_a_closed_case_keeps_nothing_back(
     assert "badge--suspicious" in said(client_signed_in, "/?show=closed")
 
 
+def test_report_and_signing_come_after_the_own_readings(
+    client_signed_in: Client, clinician: User, fields: list[Diagnosis], other: User
+) -> None:
+    case = Case.objects.get()
+    addresses = [f"/specimens/{case.specimen}/{page}" for page in ("report", "report.pdf", "sign")]
+    for field in fields[:2]:  # another's readings do not count
+        reading_create(actor=other, diagnosis=field, label=PRE_B)
+    for address in addresses:
+        answer = client_signed_in.get(address)
+        assert answer.status_code == 302, address
+        assert answer.headers["Location"] == f"/specimens/{case.specimen}"
+    for field in Diagnosis.objects.filter(specimen=case.specimen, status="screened"):
+        reading_create(actor=clinician, diagnosis=field, label=PRE_B)
+    for address in addresses:
+        assert client_signed_in.get(address).status_code == 200, address
+
+
 def test_who_may_only_look_sees_no_answer(reader: Client, fields: list[Diagnosis]) -> None:
     page = said(reader, f"/diagnoses/{fields[0].pk}")
     assert "Model category" not in page

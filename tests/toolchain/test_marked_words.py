@@ -3,12 +3,12 @@
 import ast
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from django.template.base import Lexer, TokenType
 
+from tests.page_words import PageWords
 from tests.product import ROOT
 
 TEMPLATES = sorted(
@@ -17,14 +17,9 @@ TEMPLATES = sorted(
     for path in (ROOT / app / "templates").rglob("*.html")
     if "admin" not in path.parts
 )
-SHOWN = ("aria-label", "title", "alt", "placeholder", "label", "data-label")
-# Names and formats that no language changes; "unread" stands for a badge.
-SAME_EVERYWHERE = {"Leukemia", "Detection", "PDF", "sha256", "unread"}
 # Parts of the report, included where the page says lang="en-GB".
 ENGLISH = {Path("diagnosis/templates/diagnosis/_report_field.html")}
 
-UNSAID = ("script", "style", "code")
-VOID = {"img", "input", "link", "meta", "br", "hr", "progress"}
 _LITERAL = r"""["']([^"']*)["']"""
 # Literals that a template hands on: as words of an include, or in place of something empty.
 _HANDED_ON = re.compile(
@@ -96,7 +91,7 @@ def test_the_check_sees_messages() -> None:
 
 def unmarked(template: str) -> list[str]:
     """Words of a template that nobody can translate."""
-    page = Page()
+    page = PageWords()
     marked_until = ""
     for token in Lexer(template).tokenize():
         name = token.split_contents()[0] if token.token_type == TokenType.BLOCK else ""
@@ -111,41 +106,6 @@ def unmarked(template: str) -> list[str]:
                 page.say(found[1] or found[2] or "")
     page.close()
     return page.words
-
-
-class Page(HTMLParser):
-    """Gathers what a template says, its tags and variables left out.
-
-    Branches of one template need not be balanced, so only parts in another language are followed
-    to their end.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self._skipped: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        if self._skipped or tag in UNSAID or (given.get("lang") or "").startswith("en"):
-            if tag not in VOID:
-                self._skipped.append(tag)
-            return
-        for name in SHOWN:
-            self.say(given.get(name) or "")
-
-    def handle_endtag(self, tag: str) -> None:
-        if self._skipped and tag == self._skipped[-1]:
-            self._skipped.pop()
-
-    def handle_data(self, data: str) -> None:
-        if not self._skipped:
-            self.say(data)
-
-    def say(self, text: str) -> None:
-        """Note ``text`` if it holds a word; single letters are keys."""
-        if set(re.findall(r"[^\W\d_][\w'’]+", text)) - SAME_EVERYWHERE:
-            self.words.append(" ".join(text.split()))
 
 
 def unmarked_messages(code: str) -> Iterator[str]:

@@ -3,11 +3,13 @@
 import gettext
 import re
 from collections.abc import Iterator
+from importlib import import_module
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import translation
 from pytest_django import Settings
 
 from diagnosis.cases import agree_with_all
@@ -53,6 +55,13 @@ PATHS = (
     "/diagnoses/{lone}/assign",
     "/nothing",
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _imported_in_english() -> None:
+    """As a server starts, so that a word that is looked up too early is heard."""
+    with translation.override("en-gb"):
+        import_module("webapp.urls")
 
 
 @pytest.fixture

@@ -116,13 +116,14 @@ def review_create(
             first.
     """
     if diagnosis.specimen_id is None:
-        raise CaseError("unassigned", "Assign the field to a specimen before reviewing it.")
+        raise CaseError("unassigned", _("Assign the field to a specimen before reviewing it."))
     if diagnosis.status != Status.SCREENED and verdict != Verdict.UNUSABLE:
         raise CaseError(
-            "nothing_to_review", "The software gave no class for this field; it needs no review."
+            "nothing_to_review",
+            _("The software gave no class for this field; it needs no review."),
         )
     if diagnosis.status == Status.RECEIVED:
-        raise CaseError("still_waiting", "The field waits for the model; review it afterwards.")
+        raise CaseError("still_waiting", _("The field waits for the model; review it afterwards."))
     if blinded and verdict != Verdict.UNUSABLE:
         verdict = Verdict.AGREE if label == diagnosis.predicted_class else Verdict.OVERRIDE
     label = _label(diagnosis, verdict, label)
@@ -157,7 +158,7 @@ def require_open(case: Case) -> None:
         CaseError: the case is signed, and no amendment is open.
     """
     if case.closed:
-        raise CaseError("signed", "The case is signed: open an amendment first.")
+        raise CaseError("signed", _("The case is signed: open an amendment first."))
 
 
 def reading_create(
@@ -222,9 +223,13 @@ def _label(diagnosis: Diagnosis, verdict: Verdict, label: str) -> str:
     if verdict == Verdict.AGREE:
         return diagnosis.predicted_class or ""
     if label not in LABELS:
-        raise CaseError("label_missing", f"Choose one of: {', '.join(LABELS)}.")
+        raise CaseError(
+            "label_missing", _("Choose one of: %(labels)s.") % {"labels": ", ".join(LABELS)}
+        )
     if label == diagnosis.predicted_class:
-        raise CaseError("label_same", "That is the software's own class: agree, or choose another.")
+        raise CaseError(
+            "label_same", _("That is the software's own class: agree, or choose another.")
+        )
     return label
 
 
@@ -243,7 +248,9 @@ def _check_unblinded(
     if reason:
         return
     if verdict != Verdict.AGREE:
-        raise CaseError("reason_missing", "Give a reason: it stands in the record and the report.")
+        raise CaseError(
+            "reason_missing", _("Give a reason: it stands in the record and the report.")
+        )
     if diagnosis.reviews.filter(reviewer_id=actor.pk, blinded=True).exists():
         raise CaseError("reason_missing", _("Give a reason for changing your blinded reading."))
 

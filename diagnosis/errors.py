@@ -20,7 +20,7 @@ class ImageRefused(Exception):
 
     names_nobody = True  # so its text may be logged; see webapp.redaction
 
-    def __init__(self, code: str, message: str, fix: str, **figures: int) -> None:
+    def __init__(self, code: str, message: str, fix: str, **figures: float) -> None:
         self.code = code
         self.template = message
         self.figures = figures

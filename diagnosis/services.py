@@ -9,7 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext
 
 from diagnosis.cases import case_refresh
 from diagnosis.errors import ImageRefused
@@ -19,6 +19,7 @@ from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
 from diagnosis.screening import diagnosis_transition
 from diagnosis.selectors import intake_key
 from diagnosis.state import Status
+from diagnosis.words import gettext_noop as _
 from patients.models import Specimen
 from webapp.audit.services import audit_record
 
@@ -31,7 +32,7 @@ class AlreadyThere(Exception):
     """
 
     def __init__(self, existing: Diagnosis) -> None:
-        super().__init__("This image is already in that specimen's record.")
+        super().__init__(gettext("This image is already in that specimen's record."))
         self.existing = existing
 
 
@@ -127,7 +128,7 @@ def diagnosis_assign(*, actor: AbstractBaseUser, diagnosis: Diagnosis, specimen:
                 specimen=specimen, intake_key=key
             )
             if not changed:
-                raise ValueError("The field is already assigned to a specimen.")
+                raise ValueError(gettext("The field is already assigned to a specimen."))
             audit_record(
                 actor=actor,
                 action="diagnosis.assigned",

@@ -20,6 +20,7 @@ from PIL import Image
 
 from diagnosis.errors import ImageRefused
 from diagnosis.imaging.refusals import damaged, require_size, several_frames, too_many_pixels
+from diagnosis.words import gettext_noop as _
 
 MICROSCOPIC = ("1.2.840.10008.5.1.4.1.1.77.1.2", "1.2.840.10008.5.1.4.1.1.77.1.3")
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
@@ -39,7 +40,7 @@ _WANTED = (
     "PixelData",
 )
 _META_ELEMENTS, _PIXEL_DATA = 2, 0x7FE00010
-_AS_JPEG_OR_TIFF = "Export the field as a JPEG or TIFF file and send that."
+_AS_JPEG_OR_TIFF = _("Export the field as a JPEG or TIFF file and send that.")
 
 
 @dataclass(frozen=True)
@@ -128,9 +129,11 @@ def _decoder(syntax: str) -> Callable[[_Picture], bytes | NDArray[np.uint8]]:
     if syntax not in _DECODERS:
         raise ImageRefused(
             "dicom_coding",
-            "The pixels of the DICOM file are coded in a way that is not taken.",
-            "Export it uncompressed or as JPEG baseline, JPEG 2000 or RLE, or send a JPEG or "
-            "TIFF file.",
+            _("The pixels of the DICOM file are coded in a way that is not taken."),
+            _(
+                "Export it uncompressed or as JPEG baseline, JPEG 2000 or RLE, or send a JPEG or "
+                "TIFF file."
+            ),
         )
     return _DECODERS[syntax]
 
@@ -141,14 +144,14 @@ def _require_microscopic(header: Any) -> None:
     if kind == WHOLE_SLIDE:
         raise ImageRefused(
             "whole_slide",
-            "The DICOM file is a scan of a whole slide.",
-            "Export single fields at 100× as JPEG or TIFF files and send those.",
+            _("The DICOM file is a scan of a whole slide."),
+            _("Export single fields at 100× as JPEG or TIFF files and send those."),
         )
     if kind not in MICROSCOPIC:
         raise ImageRefused(
             "dicom_class",
-            "The DICOM file is not a photograph through a microscope.",
-            "Send a VL Microscopic Image, or export the field as a JPEG or TIFF file.",
+            _("The DICOM file is not a photograph through a microscope."),
+            _("Send a VL Microscopic Image, or export the field as a JPEG or TIFF file."),
         )
 
 
@@ -163,12 +166,15 @@ def _picture(header: Any) -> _Picture:
     if header.SamplesPerPixel == 1:
         raise ImageRefused(
             "not_in_colour",
-            "The DICOM picture is grey or has a palette; a stained smear is judged by its colours.",
-            "Photograph the field in colour, and export it as RGB.",
+            _(
+                "The DICOM picture is grey or has a palette; a stained smear is judged by its "
+                "colours."
+            ),
+            _("Photograph the field in colour, and export it as RGB."),
         )
     if header.BitsAllocated != 8 or header.BitsStored != 8:
         raise ImageRefused(
-            "dicom_bits", "The DICOM picture has not 8 bits a colour.", _AS_JPEG_OR_TIFF
+            "dicom_bits", _("The DICOM picture has not 8 bits a colour."), _AS_JPEG_OR_TIFF
         )
     data = header.get("PixelData")
     if not isinstance(data, bytes) or not data or not width or not height:
@@ -180,7 +186,7 @@ def _picture(header: Any) -> _Picture:
 def _require_colours(picture: _Picture, *taken: str) -> None:
     if picture.colours not in taken:
         raise ImageRefused(
-            "dicom_colours", "The colours of the DICOM picture cannot be read.", _AS_JPEG_OR_TIFF
+            "dicom_colours", _("The colours of the DICOM picture cannot be read."), _AS_JPEG_OR_TIFF
         )
 
 

@@ -9,6 +9,8 @@ from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from diagnosis import case_selectors, selectors
@@ -75,7 +77,9 @@ def diagnosis_review(request: HttpRequest, pk: int) -> HttpResponse:
     stated = "reading" in request.POST
     form = ReadingForm(request.POST) if stated else ReviewForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "Nothing was recorded: choose agree, another class, or unusable.")
+        messages.error(
+            request, _("Nothing was recorded: choose agree, another class, or unusable.")
+        )
         return redirect(diagnosis)
     actor, sent = cast(User, request.user), form.cleaned_data
     try:
@@ -86,14 +90,14 @@ def diagnosis_review(request: HttpRequest, pk: int) -> HttpResponse:
             sent["verdict"] = Verdict(sent["verdict"])
             review = review_create(actor=actor, diagnosis=diagnosis, **sent)
     except CaseError as error:
-        messages.error(request, f"Nothing was recorded. {error}")
+        messages.error(request, _("Nothing was recorded. %(reason)s") % {"reason": error})
         return redirect(diagnosis)
     if review.blinded:
         return redirect(diagnosis)
     specimen = cast(Specimen, diagnosis.specimen)  # a field without one takes no review
     following = next_unread(specimen.pk, request.user, after=diagnosis.pk)
     if following is None:
-        messages.success(request, "Every screened field of this case is reviewed.")
+        messages.success(request, _("Every screened field of this case is reviewed."))
         return redirect(specimen)
     return redirect("diagnosis_detail", following)
 
@@ -108,8 +112,12 @@ def case_agree_with_all(request: HttpRequest, accession: str) -> HttpResponse:
     except CaseError as error:
         messages.error(request, str(error))
         return redirect(case.specimen)
-    fields = "field" if agreed == 1 else "fields"
-    messages.success(request, f"Agreed with {agreed} {fields}. Each can still be changed.")
+    said = ngettext(
+        "Agreed with %(count)d field. Each can still be changed.",
+        "Agreed with %(count)d fields. Each can still be changed.",
+        agreed,
+    )
+    messages.success(request, said % {"count": agreed})
     return redirect(case.specimen)
 
 
@@ -130,7 +138,7 @@ def case_priority(request: HttpRequest, accession: str) -> HttpResponse:
     case = _case(accession)
     sent = request.POST.get("priority", "")
     if sent not in map(str, Priority.values):
-        messages.error(request, "The priority stays as it is: choose one of the list.")
+        messages.error(request, _("The priority stays as it is: choose one of the list."))
     elif int(sent) != case.priority:
         case_prioritise(actor=cast(User, request.user), case=case, priority=Priority(int(sent)))
     return redirect(case.specimen)

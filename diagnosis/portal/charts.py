@@ -1,6 +1,7 @@
 """Where the marks of a chart lie. Templates in ``diagnosis/charts`` draw them as SVG.
 
-Coordinates are strings with one decimal, so that no template writes a decimal comma into one.
+Coordinates are strings with one decimal, so that no template writes a decimal comma into one;
+the figures that are read are written as the language does.
 """
 
 from collections.abc import Sequence
@@ -8,7 +9,10 @@ from dataclasses import dataclass
 from math import floor, log10
 
 import numpy as np
+from django.utils.formats import number_format
 from numpy.typing import NDArray
+
+from diagnosis.reports.wording import figure
 
 WIDTH, HEIGHT = 560, 200
 LEFT, RIGHT, TOP, BOTTOM = 46, 20, 8, 24  # margins of the plot, for labels
@@ -142,7 +146,10 @@ def lines(
             for value in scale
         ],
         rows=[
-            (name, ["–" if v is None else f"{v:.1f}" for v in (of[place] for _, of in series)])
+            (
+                name,
+                ["–" if v is None else figure(f"{v:.1f}") for v in (of[place] for _, of in series)],
+            )
             for place, name in enumerate(bins)
         ],
     )
@@ -195,8 +202,8 @@ def pair(expected: NDArray[np.float64], found: NDArray[np.float64]) -> Pair:
             for place, share in enumerate(shares[1])
             if share
         ],
-        low=f"{low:.3g}",
-        high=f"{high:.3g}",
+        low=figure(f"{low:.3g}"),
+        high=figure(f"{high:.3g}"),
     )
 
 
@@ -214,7 +221,9 @@ def _scale(largest: float, least: float = 0) -> list[float]:
 
 
 def _figure(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 or value == int(value) else f"{value:.2g}"
+    if value >= 10 or value == int(value):
+        return number_format(round(value), force_grouping=True)
+    return figure(f"{value:.2g}")
 
 
 def _text(value: float) -> str:

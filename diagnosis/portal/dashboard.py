@@ -15,7 +15,7 @@ from django.shortcuts import render
 from django.utils.formats import date_format
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 from django.views.decorators.http import require_safe
 from numpy.typing import NDArray
 
@@ -23,6 +23,7 @@ from diagnosis.drift import FEWEST, PER_PATIENT, Drift, Level
 from diagnosis.imaging.contract import LABELS
 from diagnosis.models import Diagnosis
 from diagnosis.portal import charts, wording
+from diagnosis.reports.wording import figure
 from diagnosis.statistics.agreement import FEWEST_PATIENTS, Agreement
 from diagnosis.statistics.inputs import POPULATIONS, Inputs, inputs
 from diagnosis.statistics.period import CHOICES, Period, period_of
@@ -130,7 +131,8 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 def _figures(period: Period) -> dict[str, Any]:
     counted, answered, signed = volumes(period), answer_times(period), signing_times(period)
     refused, read = refusals(period), readings(period)
-    bins = [date_format(edge, "j M") for edge in period.edges[:-1]]
+    day = pgettext("format of a day without its year, see the filter date", "j M")
+    bins = [date_format(edge, day) for edge in period.edges[:-1]]
     return {
         "counted": counted,
         "refused_share": wording.percent(_share(sum(counted.refused), counted.fields)),
@@ -213,11 +215,11 @@ def _times(label: str, bins: Sequence[str], found: Turnaround) -> charts.Chart:
 
 
 def duration(seconds: float | None) -> str:
-    """``3.4 s``, ``12.0 min``, ``5.1 h``, ``2.3 d``; – for none."""
+    """``3.4 s``, ``12.0 min``, ``5.1 h``, ``2.3 d``, in German ``3,4 s``; – for none."""
     if seconds is None:
         return "–"
     size, unit = _unit(seconds)
-    return f"{seconds / size:.1f}\N{NO-BREAK SPACE}{unit}"
+    return figure(f"{seconds / size:.1f}\N{NO-BREAK SPACE}{unit}")
 
 
 def _unit(seconds: float) -> tuple[float, Promise]:
@@ -237,7 +239,7 @@ def _refusals(found: Refusals) -> list[wording.Bar]:
 
 
 def _kappa(found: Agreement) -> str:
-    return "–" if found.kappa is None else f"{found.kappa:.2f}"
+    return "–" if found.kappa is None else figure(f"{found.kappa:.2f}")
 
 
 def _agreement(found: Readings) -> list[IntervalRow]:
@@ -252,7 +254,7 @@ def _agreement(found: Readings) -> list[IntervalRow]:
         rows.append(
             IntervalRow(
                 label=label,
-                text=f"κ\N{NO-BREAK SPACE}{one.kappa:.2f}{interval}",
+                text=figure(f"κ\N{NO-BREAK SPACE}{one.kappa:.2f}{interval}"),
                 note=_("same class in %(share)s; %(size)s")
                 % {"share": wording.percent(one.observed), "size": _size(one.fields, one.patients)},
                 value=_place(one.kappa),
@@ -359,10 +361,10 @@ def _drift_card(drift: Drift) -> DriftCard:
         label=str(_STATISTICS.get(drift.statistic) or wording.check_label(drift.statistic)),
         level=drift.level.name.lower(),
         verdict=verdicts[drift.level],
-        distance=f"{drift.distance:.2f}",
-        limits=f"{drift.limits.watch:.2f} / {drift.limits.drift:.2f}",
-        found=f"{_median(drift.values):.3g}",
-        expected=f"{_median(drift.expected):.3g}",
+        distance=figure(f"{drift.distance:.2f}"),
+        limits=figure(f"{drift.limits.watch:.2f} / {drift.limits.drift:.2f}"),
+        found=figure(f"{_median(drift.values):.3g}"),
+        expected=figure(f"{_median(drift.expected):.3g}"),
         picture=charts.pair(drift.expected, drift.values),
     )
 

@@ -13,6 +13,7 @@ from diagnosis.models import Diagnosis
 from diagnosis.screening import diagnosis_run
 from diagnosis.services import diagnosis_create
 from diagnosis.tasks import wake_worker
+from diagnosis.words import gettext_noop as _
 from patients.models import Specimen
 from webapp.metrics import UPLOAD_REFUSALS
 
@@ -77,8 +78,8 @@ def _refused(name: str, refusal: ImageRefused) -> UploadResult:
 def _not_kept() -> ImageRefused:
     return ImageRefused(
         "storage_unavailable",
-        "The file could not be kept, and nothing of it was stored.",
-        "Send it again later; if that fails too, tell your operator.",
+        _("The file could not be kept, and nothing of it was stored."),
+        _("Send it again later; if that fails too, tell your operator."),
     )
 
 
@@ -88,7 +89,8 @@ def _require_size(file: UploadedFile) -> None:
     if (file.size or 0) > limit:
         raise ImageRefused(
             "too_large",
-            f"The file has {(file.size or 0) / 2**20:.1f} MiB; {limit / 2**20:.0f} MiB are taken "
-            "at most.",
-            "Save the field as JPEG, or send a single field instead of a stitched scan.",
+            _("The file has {size} MiB; {limit} MiB are taken at most."),
+            _("Save the field as JPEG, or send a single field instead of a stitched scan."),
+            size=round((file.size or 0) / 2**20, 1),
+            limit=round(limit / 2**20),
         )

@@ -126,13 +126,18 @@ def diagnosis_assign(request: HttpRequest, pk: int) -> HttpResponse:
                 actor=cast(User, request.user), diagnosis=diagnosis, specimen=specimen
             )
         except services.AlreadyThere as already:
-            form.add_error("accession_number", f"{already} It is diagnosis {already.existing.pk}.")
+            where = gettext("It is diagnosis %(number)s.") % {"number": already.existing.pk}
+            form.add_error("accession_number", f"{already} {where}")
         except ImageRefused as refusal:
-            form.add_error("accession_number", f"{refusal.message} {refusal.fix}")
+            form.add_error(
+                "accession_number",
+                f"{wording.refusal_message(refusal)} {wording.refusal_fix(refusal)}",
+            )
         except ValueError as error:
             form.add_error(None, str(error))
         else:
-            messages.success(request, f"The field now belongs to specimen {specimen}.")
+            belongs = gettext("The field now belongs to specimen %(number)s.")
+            messages.success(request, belongs % {"number": specimen})
             return redirect(diagnosis)
     audit_record(actor=request.user, action="diagnosis.viewed", target=diagnosis)
     context = {"diagnosis": diagnosis, "form": form}

@@ -8,15 +8,17 @@ class Page:
     """One page in one state.
 
     Attributes:
-        path: ``{specimen}``, ``{empty}``, ``{patient}``, ``{screened}``, ``{refused}`` and
-            ``{lone}`` stand for the records of the ``records`` fixture.
+        path: ``{specimen}``, ``{empty}``, ``{patient}``, ``{screened}``, ``{refused}``,
+            ``{lone}`` and ``{demonstration}`` stand for the records of the ``records`` fixture.
         status: what the server answers.
         submit: press the button of the page's form, as it is, and look at what comes then.
+        key: press it, and look at what comes then.
     """
 
     path: str
     status: int = 200
     submit: bool = False
+    key: str = ""
 
 
 SIGNED_OUT = (Page("/login"), Page("/login", submit=True), Page("/login?next=/patients/"))
@@ -41,16 +43,21 @@ SIGNED_IN = (
     Page("{patient}/specimens/new", submit=True),
     Page("{specimen}"),
     Page("{specimen}/report"),
+    Page("{specimen}/sign"),
+    Page("{specimen}/sign", submit=True),
+    Page("{demonstration}"),
     Page("{empty}"),
     Page("{specimen}/edit"),
     Page("{specimen}/delete"),
     Page("{screened}"),
+    Page("{screened}", key="?"),
     Page("{refused}"),
     Page("{lone}"),
     Page("{lone}/assign"),
     Page("{lone}/assign", submit=True),
     Page("/diagnoses/unassigned"),
     Page("/dashboard"),
+    Page("/dashboard?days=365&inputs=accepted"),
     Page("/nothing", status=404),
 )
 

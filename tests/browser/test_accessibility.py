@@ -24,11 +24,21 @@ WIDTHS = {"13-inch laptop": 1280, "tablet": 820, "telephone": 390}
 
 @pytest.fixture
 def records(upload: Callable[..., Page], smears: list[Path], receipt: Path) -> dict[str, str]:
-    """Addresses of a screened, a refused and an unassigned field and what they belong to."""
+    """Addresses of a screened, a refused and an unassigned field and what they belong to.
+
+    The screened one is read, so that its case can be signed; and of a demonstration, with its
+    guide.
+    """
     page = upload(smears[0], receipt)
     specimen = page.url
     results = page.locator("[data-upload-results] strong a")
     found = {name: str(results.nth(at).get_attribute("href")) for at, name in enumerate(FIELDS)}
+    page.goto(found["screened"])
+    page.get_by_role("button", name="Agree").click()
+    page.wait_for_url(specimen)
+    page.goto("/")
+    drawn = page.get_by_role("region", name="First steps").get_by_role("link", name="DEMO-")
+    found["demonstration"] = str(drawn.get_attribute("href", timeout=60_000))
     page.goto("/diagnoses/unassigned")
     page.get_by_label("Upload fields").set_input_files(smears[1])
     page.get_by_role("button", name="Upload and screen").click()
@@ -119,9 +129,13 @@ def looked_at(
         assert answer, one
         assert answer.status == one.status, one
         assert page.locator("html").get_attribute("lang") == code
+        if one.key:
+            page.keyboard.press(one.key)
+            page.locator("dialog").wait_for()
+        page.evaluate("document.querySelectorAll('details').forEach(d => d.open = true)")
         # No colour depends on the language.
         if wrong := problems(page, dark=code == "en-gb"):
-            found[f"{one.path}, submitted: {one.submit}"] = wrong
+            found[str(one)] = wrong
     return found
 
 

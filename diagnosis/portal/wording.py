@@ -32,6 +32,7 @@ from diagnosis.reports.wording import (
     rule_sentence,
 )
 from diagnosis.reports.wording import PRELIMINARY as PRELIMINARY
+from diagnosis.reports.wording import failure_sentence as failure_sentence
 from diagnosis.state import Headline, Meaning, Status, Verdict
 
 # Title and sentence by ``headline``.
@@ -103,13 +104,6 @@ _AGES = (
     (float("inf"), 365 * _DAY, _("%(count)d years")),
 )
 
-_FAILURES = {
-    "model_unavailable": _("The model could not be reached after several attempts."),
-    "gave_up": _("Every attempt ended before the model could answer."),
-    "image_file_unreadable": _("The stored image file could not be read."),
-    "internal_error": _("The software met an error it did not expect."),
-}
-
 
 @dataclass(frozen=True)
 class Bar:
@@ -163,11 +157,6 @@ def case_rule(case: Case, minimum: int) -> str:
             "fields."
         )
     return rule_sentence(case.rule, case.counts, minimum)
-
-
-def failure_sentence(code: str) -> str:
-    """Why a diagnosis failed."""
-    return str(_FAILURES.get(code, _("The stored image could not be decoded.")))
 
 
 def refusal_message(refusal: ImageRefused) -> str:

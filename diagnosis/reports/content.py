@@ -154,6 +154,7 @@ def _field(number: int, field: Diagnosis) -> Document:
         "uploaded_at": _time(field.created_at),
         "status": field.status,
         "outcome": field.outcome,
+        "failure": field.failure,
         "predicted_class": field.predicted_class,
         "probabilities": field.probabilities,
         "ood_score": field.ood_score,

@@ -7,7 +7,7 @@ from diagnosis.imaging.contract import BENIGN, LABELS
 from diagnosis.imaging.validate import FIXES
 from diagnosis.reports import wording
 from diagnosis.reports.content import Document
-from diagnosis.state import Status
+from diagnosis.state import Status, Verdict
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def field_row(field: Document, ood_max: float | None, moment: Callable[[str], st
         outcome_key="waiting" if outcome == Status.RECEIVED else outcome,
         category=_category(field["predicted_class"]),
         probabilities=_probabilities(field),
-        remarks=_remarks(field["ood_score"], ood_max),
+        remarks=_remarks(field, ood_max),
         failed_checks=[_failed_check(check) for check in field["failed_checks"]],
         reading=_reading(field, reading),
         reason=reading["reason"] if reading else "",
@@ -98,7 +98,10 @@ def _probabilities(field: Document) -> list[Probability]:
     ]
 
 
-def _remarks(score: float | None, limit: float | None) -> list[str]:
+def _remarks(field: Document, limit: float | None) -> list[str]:
+    if field["status"] == Status.FAILED:
+        return [wording.failure_sentence(field["failure"])]
+    score = field["ood_score"]
     if score is None:
         return []
     if limit is not None and score > limit:
@@ -119,9 +122,9 @@ def _failed_check(check: Document) -> str:
 
 def _reading(field: Document, reading: Document | None) -> str:
     if reading:
-        return wording.READINGS[reading["verdict"]].format(
-            category=wording.category(reading["label"])
-        )
+        stated = reading["blinded"] and reading["verdict"] != Verdict.UNUSABLE
+        words = wording.READ_AS if stated else wording.READINGS[reading["verdict"]]
+        return words.format(category=wording.category(reading["label"]))
     refused = field["status"] == Status.REFUSED
     return wording.NO_READING_NEEDED if refused else wording.NOT_READ
 

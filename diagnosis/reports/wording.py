@@ -122,6 +122,7 @@ DISTANCE = "Distance from the training images {score}."
 FAILED_CHECK = "{label}: {score}, at least {limit} needed. {fix}"
 
 SIZE = "{width} × {height} pixels"
+READ_AS = "Read as {category}"
 READINGS = {
     "agree": "Agreed: {category}",
     "override": "Changed to {category}",
@@ -217,6 +218,14 @@ _CHECKS = {
 }
 
 
+_FAILURES = {
+    "model_unavailable": _("The model could not be reached after several attempts."),
+    "gave_up": _("Every attempt ended before the model could answer."),
+    "image_file_unreadable": _("The stored image file could not be read."),
+    "internal_error": _("The software met an error it did not expect."),
+}
+
+
 def category(label: str | None) -> str:
     """The short name of a class: ``Pre-B`` for ``Malignant Pre-B``."""
     return (label or "").removeprefix("Malignant ")
@@ -267,3 +276,8 @@ def figures(score: float, threshold: float) -> tuple[str, str]:
 def figure(text: str) -> str:
     """``text``, its decimal point as the language writes it."""
     return text.replace(".", str(get_format("DECIMAL_SEPARATOR")))
+
+
+def failure_sentence(code: str) -> str:
+    """Why a diagnosis failed."""
+    return str(_FAILURES.get(code, _("The stored image could not be decoded.")))

@@ -185,6 +185,7 @@ def test_the_fields(final: bytes) -> None:
         "Needs no reading",
         "5 field.png",
         "Failed: no result could be made",
+        "The model could not be reached after several attempts.",
         f"Unusable Reason: {UNUSABLE}",
     )
 
@@ -195,7 +196,7 @@ def test_how_a_field_came_to_be_read(content: Document) -> None:
     document["fields"][1]["reading"] = None
     in_order(
         text(render(document, [])),
-        "Agreed: Pre-B",
+        "Read as Pre-B",
         "Read before the software's answer was shown.",
         "Earlier readings of this field in the record: 2.",
         "Not read",

@@ -224,8 +224,10 @@ def test_an_unassigned_field_gets_its_specimen(
     assert response.json()["specimen"] == "S-1"
     event = _last_event()
     assert (event.action, event.actor) == ("diagnosis.assigned", clinician)
-    again = api.patch(f"/api/diagnoses/{stored[2].pk}", {"specimen": "S-1"})
+    german = {"HTTP_ACCEPT_LANGUAGE": "de"}
+    again = api.patch(f"/api/diagnoses/{stored[2].pk}", {"specimen": "S-1"}, **german)
     assert (again.status_code, again.json()["code"]) == (409, "already_assigned")
+    assert again.json()["detail"] == "The field is already assigned to a specimen."
 
 
 def test_a_specimen_does_not_get_the_same_upload_twice(

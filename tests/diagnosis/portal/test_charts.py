@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from django.utils import translation
 
 from diagnosis.portal import charts
 from diagnosis.portal.charts import BOTTOM, HEIGHT, TOP, columns, lines, pair
@@ -78,3 +79,24 @@ def test_distributions_without_spread_are_drawn() -> None:
 )
 def test_times_in_the_unit_that_fits(seconds: float | None, said: str) -> None:
     assert duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == said
+
+
+def test_figures_are_german_and_coordinates_are_not() -> None:
+    def drawn() -> list[charts.Chart]:
+        return [
+            charts.columns("c", ["1", "2"], [("a", [1200, 4800])]),
+            charts.lines("l", ["1", "2"], [("a", [0.3, 0.75])], "s"),
+        ]
+
+    english = drawn()
+    with translation.override("de"):
+        german = drawn()
+        both = charts.pair(np.linspace(0, 0.5, 50), np.linspace(0, 0.5, 50))
+    assert english[0].y_ticks[-1].text == "6,000"
+    assert german[0].y_ticks[-1].text == "6.000"
+    assert english[1].y_ticks[1].text == "0.2\xa0s"
+    assert german[1].y_ticks[1].text == "0,2\xa0s"
+    assert german[1].rows[0][1] == ["0,3"]
+    assert "," in both.high
+    assert [one.blocks for one in german] == [one.blocks for one in english]
+    assert [one.lines for one in german] == [one.lines for one in english]

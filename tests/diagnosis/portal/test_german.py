@@ -13,6 +13,7 @@ from diagnosis.imaging.decode import decode
 from diagnosis.imaging.validate import FIXES
 from diagnosis.models import Case, Diagnosis
 from diagnosis.portal import wording
+from diagnosis.portal.dashboard import duration
 from patients.models import Specimen
 from tests.diagnosis.portal import records
 from tests.product import ROOT
@@ -120,3 +121,12 @@ def test_lists_are_german_and_their_bars_and_addresses_are_not(
     assert "1 von 1 verwertbar" in work_list
     assert ">Neu<" in work_list
     assert ">Routine<" in work_list
+
+
+@pytest.mark.parametrize(
+    ("seconds", "printed"),
+    [(3.42, "3,4 s"), (720.0, "12,0 min"), (18_360.0, "5,1 h"), (None, "–")],
+)
+def test_a_duration_has_its_comma(seconds: float | None, printed: str) -> None:
+    with translation.override("de"):
+        assert duration(seconds).replace("\xa0", " ") == printed

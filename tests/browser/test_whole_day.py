@@ -9,6 +9,7 @@ from playwright.sync_api import Page, expect
 from pypdf import PdfReader
 
 from tests.browser import images
+from tests.browser.axe import violations
 from tests.product import Served
 
 pytestmark = pytest.mark.browser
@@ -38,6 +39,7 @@ def test_the_whole_day(watched: Page, served: Served, fields: Path) -> None:
     upload(page, fields)
     read_by_keyboard(page)
     sign(page, served, comment="Blasts in many fields.")
+    assert violations(page) == []
     text = report_text(page, served)
     for words in (
         "FINAL",
@@ -51,6 +53,9 @@ def test_the_whole_day(watched: Page, served: Served, fields: Path) -> None:
         assert words in text, words
     amend(page, served)
     assert "AMENDED" in report_text(page, served)
+    page.get_by_role("link", name="Report", exact=True).first.click()
+    expect(page.get_by_text("AMENDED", exact=True)).to_be_visible()
+    assert violations(page) == []
 
 
 def sign_in(page: Page, served: Served) -> None:

@@ -114,7 +114,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """
     password = secrets.token_urlsafe(12)
     root = copy_product(tmp_path_factory.mktemp("served"))
-    with Product(root, {"DEMO_PASSWORD": password}) as product:
+    with Product(root, {"DEMO_PASSWORD": password, "DEMONSTRATION": "true"}) as product:
         product.wait_until_ready()
         yield Served(product.url, "demo", password, root)
 

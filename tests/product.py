@@ -49,6 +49,8 @@ def clean_environment(**variables: str) -> dict[str, str]:
 class Product:
     """``manage.py serve`` (or what ``command`` says) on a free port; a context that ends it.
 
+    Without the demonstration, whose drawing would keep the processors busy, unless it is asked for.
+
     Attributes:
         process: the one foreground process.
         log: the file with everything that it and its children print.
@@ -66,7 +68,9 @@ class Product:
         self.log = root / "log"
         self._command = list(command)
         self._environment = clean_environment(
-            SECRET_KEY=KEY, PORT=str(self.port), **(variables or {})
+            SECRET_KEY=KEY,
+            PORT=str(self.port),
+            **{"DEMONSTRATION": "false", **(variables or {})},
         )
 
     def __enter__(self) -> "Product":

@@ -102,6 +102,7 @@ METRICS_TOKEN = env.str("METRICS_TOKEN", "", validate=_require_token)
 METRICS_PORT = env.int("METRICS_PORT", 0, validate=validate.Range(0, 65535))
 TRACES_URL = env.str("TRACES_URL", "", validate=_require_traces)
 # Of `manage.py serve` alone:
+DEMONSTRATION = env.bool("DEMONSTRATION", True)
 PORT = env.int("PORT", 8000, validate=validate.Range(1, 65535))
 WEB_CONCURRENCY = env.int("WEB_CONCURRENCY", 2, validate=validate.Range(min=1))
 DEMO_PASSWORD = env.str("DEMO_PASSWORD", "")

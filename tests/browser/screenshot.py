@@ -17,6 +17,7 @@ from tests.product import ROOT, Product, copy_product
 FOLDER = ROOT / "docs/screenshots"
 SIZE = {"width": 1280, "height": 1100}
 PASSWORD = "a-password-for-three-pictures"
+VARIABLES = {"DEMO_PASSWORD": PASSWORD, "DEMONSTRATION": "true"}
 CASE = "/specimens/DEMO-1"
 DRAWN_WITHIN_MS = 60_000
 
@@ -26,7 +27,7 @@ def main() -> None:
     FOLDER.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         root = copy_product(Path(folder) / "product")
-        with Product(root, {"DEMO_PASSWORD": PASSWORD}) as product, sync_playwright() as playwright:
+        with Product(root, VARIABLES) as product, sync_playwright() as playwright:
             product.wait_until_ready()
             chromium = playwright.chromium.launch(
                 executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),

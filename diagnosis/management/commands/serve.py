@@ -69,7 +69,8 @@ class Command(BaseCommand):
                 self.stdout.write(f"Bringing the database up to date ({pending} migrations) …")
             call_command("migrate", verbosity=0, interactive=False, skip_checks=True)
             call_command("demo_user", stdout=self.stdout, skip_checks=True)
-            demonstration_order(username=USERNAME)
+            if settings.DEMONSTRATION:
+                demonstration_order(username=USERNAME)
         except DatabaseError as error:
             raise CommandError(f"The database of DATABASE_URL does not answer: {error}") from error
 

@@ -16,6 +16,8 @@ from export.__main__ import main as export_main
 from tests.deployment.files import manifests
 from tests.product import KEY, ROOT, clean_environment, copy_product
 
+pytestmark = pytest.mark.xdist_group("manual")
+
 MANUAL = (ROOT / "docs/operations.md").read_text()
 # Kind and text of each block, at any indentation.
 BLOCKS = re.findall(r"(?ms)^ *```([^\n]*)\n(.*?)^ *```$", MANUAL)

@@ -27,6 +27,8 @@ from export.runs import TrainConfig
 
 from .conftest import Rows
 
+pytestmark = pytest.mark.xdist_group("benchmark")
+
 SmallSet = tuple[Path, Rows]
 
 

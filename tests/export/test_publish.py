@@ -27,6 +27,8 @@ from export.runs import run_config
 
 from .conftest import Rows
 
+pytestmark = pytest.mark.xdist_group("publish")
+
 NAME = "all_smear"
 SmallSet = tuple[Path, Rows]
 

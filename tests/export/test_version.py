@@ -19,6 +19,8 @@ from export.modelcard import render
 from export.split import official_split
 from export.train import covered_images
 
+pytestmark = pytest.mark.xdist_group("version")
+
 
 @pytest.fixture(scope="module")
 def predictor(published: Path) -> EmbeddedPredictor:

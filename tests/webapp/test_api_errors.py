@@ -12,7 +12,7 @@ from rest_framework.test import APIClient
 
 from webapp.api_errors import Problem, bad_request, problem, problem_response
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 PROBLEM = "application/problem+json"
 
 

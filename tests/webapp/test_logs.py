@@ -28,6 +28,8 @@ from tests.diagnosis.steps import create_field, make_due
 from tests.diagnosis.support import smear_jpeg
 from webapp.redaction import RedactionFilter, telling_text, telling_traceback, without_identifiers
 
+pytestmark = pytest.mark.any_database
+
 # Recognisable, and nowhere else in a log.
 NAME, RECORD, ACCESSION, FILE = "Quentin Zweig", "MRN-731-Q", "ACC-2931-Z", "zweig_quentin_7.jpg"
 NEEDLES = [*NAME.split(), RECORD, "ACC-", FILE, "_quentin"]

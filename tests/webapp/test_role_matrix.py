@@ -27,7 +27,7 @@ from tests.diagnosis.signing import sign
 from tests.webapp.role_table import table
 from webapp.audit.models import AuditEvent
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 ROLES = {"T": TECHNICIAN, "H": HAEMATOLOGIST, "A": ADMINISTRATOR, "U": AUDITOR, "N": None}
 STAFF = "AU"

@@ -16,7 +16,7 @@ from tests.diagnosis.api.sending import as_text, post, post_file, refused
 from tests.diagnosis.support import FakePredictor, smear_jpeg
 from webapp.audit.models import AuditEvent
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 # --- Base64 ------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ from tests.diagnosis.support import smear_jpeg
 from tests.passing_store import NAME, PUBLISHED, make_passing_store, write_saliency
 from webapp.audit.models import AuditEvent
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from patients.models import Specimen
 from tests.diagnosis.portal import records
 from tests.product import ROOT
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 GERMAN = {"HTTP_ACCEPT_LANGUAGE": "de"}
 

@@ -20,7 +20,7 @@ from tests.diagnosis.signing import sign
 from tests.page_words import PageWords
 from tests.product import ROOT
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 GERMAN = {"HTTP_ACCEPT_LANGUAGE": "de"}
 _PLACEHOLDER = re.compile(r"%\(\w+\)[sd]|\{\w+\}")

@@ -16,7 +16,7 @@ from diagnosis.reports import wording as report_wording
 from patients.models import Specimen
 from tests.diagnosis.portal import records
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 BENIGN = (0.95, 0.02, 0.02, 0.01)
 

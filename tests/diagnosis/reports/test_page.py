@@ -22,7 +22,7 @@ from tests.diagnosis.reports.made import REASON, case_of, sign
 from webapp.audit.models import AuditEvent
 from webapp.audit.triggers import triggers_drop
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 PAGE, PDF = "/specimens/H26-1/report", "/specimens/H26-1/report.pdf"
 

@@ -21,7 +21,7 @@ from diagnosis.signoff import case_amend, draft
 from patients.models import Specimen
 from tests.diagnosis.reports.made import REASON, UNUSABLE, case_of, sign
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 def read(data: bytes) -> PdfReader:

@@ -25,7 +25,7 @@ from tests.diagnosis.statistics.laboratory import field, specimen
 from tests.diagnosis.steps import create_field, run_field
 from tests.diagnosis.support import FakePredictor, encode, live, make_contract
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("inputs")]
 
 # Optical densities (RGB) of methylene blue and eosin: G. Landini's vectors of the Giemsa stain in
 # the plug-in "Colour Deconvolution" of ImageJ; the third is at right angles to both.

@@ -321,11 +321,11 @@ def _value(name: str, value: Hashable) -> str:
 
 
 def _size(fields: int, patients: int) -> str:
-    return ngettext(
-        "%(fields)s field of %(patients)s patients",
-        "%(fields)s fields of %(patients)s patients",
-        fields,
-    ) % {"fields": fields, "patients": patients}
+    counted = (
+        ngettext("%(count)s field", "%(count)s fields", fields) % {"count": fields},
+        ngettext("%(count)s patient", "%(count)s patients", patients) % {"count": patients},
+    )
+    return ", ".join(counted)
 
 
 def _drift(found: Inputs | None) -> dict[str, Any]:

@@ -110,7 +110,7 @@ def test_it_shows_the_figures_and_names_nobody(
         "Bone marrow aspirate",
         "Giemsa",
         "Version 1",
-        "4 fields of 1 patients",
+        "4 fields, 1 patient",
         "Not judged yet: 5 images of 1 patients count, and 100 are needed.",
         "haematogones",
     ):

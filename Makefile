@@ -27,10 +27,9 @@ ml:
 	@requirements/venv.sh ml
 
 # Everything, within 15 minutes: what touches the database first on MariaDB, then all on SQLite.
-# Three processes for two cores: many tests wait for a browser or for a product to start.
 test: dev lint
-	@$(PY) tests/on_mariadb.py $(PY) -m pytest -q -n 3 --dist loadgroup -m "db and not data and not any_database"
-	@$(PY) -m pytest -n 3 --dist loadgroup
+	@$(PY) tests/on_mariadb.py $(PY) -m pytest -q -n 2 --dist loadgroup -m "db and not data and not any_database"
+	@$(PY) -m pytest -n 2 --dist loadgroup
 
 # The full run of what `make test` does in small; its figures are kept in docs/measured.
 test-long: dev

@@ -10,7 +10,7 @@ from rest_framework.authtoken.models import Token
 from diagnosis.roles import ADMINISTRATOR, AUDITOR, HAEMATOLOGIST
 from webapp.audit.models import AuditEvent
 
-pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
+pytestmark = pytest.mark.django_db
 USERS, GROUPS = "/admin/auth/user/", "/admin/auth/group/"
 DATES = {"date_joined_0": "2026-01-05", "date_joined_1": "08:00:00"}
 

@@ -17,7 +17,7 @@ from export.reference import write_reference
 from tests.diagnosis.statistics.laboratory import field, read, specimen
 from webapp.audit.models import AuditEvent
 
-pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
+pytestmark = pytest.mark.django_db
 UNIFORM = np.linspace(0, 1, 101)
 
 

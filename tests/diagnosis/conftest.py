@@ -1,6 +1,5 @@
 """Fixtures of the diagnosis tests."""
 
-import gc
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -129,7 +128,6 @@ def shared_database(
     found = connections.settings["default"]
     if found["ENGINE"].endswith("mysql"):
         request.getfixturevalue("transactional_db")
-        gc.collect()  # connections of threads that ended; a restore wants to be alone
         yield "mysql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**found)
         return
     path = tmp_path / "db.sqlite3"

@@ -5,7 +5,6 @@ from typing import Any, NoReturn
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.utils import timezone
 from django.utils.translation import pgettext_lazy
 
 from diagnosis.aggregate import FieldCounts, Rule
@@ -36,8 +35,7 @@ class CaseQuerySet(models.QuerySet["Case"]):
         if to not in CASE_ALLOWED[current]:
             raise ReadOnlyResultError(f"A {current} case does not become {to}.")
         rows = self.filter(status=current)
-        signed = {"signed_at": timezone.now()} if to == CaseStatus.SIGNED else {}
-        return models.QuerySet.update(rows, status=to, closed=int(to in _CLOSED), **signed) > 0
+        return models.QuerySet.update(rows, status=to, closed=int(to in _CLOSED)) > 0
 
     def reopen(self) -> bool:
         """Put a signed case back on the list for an amendment; its status stays until the next
@@ -50,7 +48,7 @@ class CaseQuerySet(models.QuerySet["Case"]):
         Raises:
             ReadOnlyResultError: ``status`` is among ``kwargs``; use ``move``.
         """
-        if {"status", "closed", "signed_at"} & kwargs.keys():
+        if {"status", "closed"} & kwargs.keys():
             raise ReadOnlyResultError("A case's status changes only through diagnosis.cases.")
         return super().update(**kwargs)
 
@@ -98,7 +96,6 @@ class Case(models.Model):
     reviewed = models.PositiveIntegerField(default=0)
 
     created_at = models.DateTimeField(auto_now_add=True)
-    signed_at = models.DateTimeField(null=True, blank=True, editable=False)  # the first time
 
     concealed = False  # no column: ``blinding.conceal_cases`` has taken the headline from this row
 
@@ -114,7 +111,6 @@ class Case(models.Model):
                 fields=["closed", "priority", "created_at", "id"], name="case_worklist_blinded"
             ),
             models.Index(fields=["assignee", "status"], name="case_assignee"),
-            models.Index(fields=["signed_at"], name="case_signed"),
         ]
         constraints = [
             models.CheckConstraint(

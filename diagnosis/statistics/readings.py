@@ -13,7 +13,7 @@ from diagnosis.state import Status, Verdict
 from diagnosis.statistics.agreement import Agreement, agreement
 from diagnosis.statistics.period import Period
 from diagnosis.statistics.proportions import Proportion, proportion
-from diagnosis.statistics.volumes import sample
+from diagnosis.statistics.volumes import one_in, sample
 
 FIELDS = 10_000  # screened fields whose readings are looked at; more are thinned out by specimen
 
@@ -64,9 +64,10 @@ def readings(period: Period) -> Readings:
         status=Status.SCREENED,
         specimen__isnull=False,
     ).exclude(specimen__in=period.left_out)
+    every = one_in(screened.count(), FIELDS)
     first: dict[int, _Row] = {}
     last: dict[int, _Row] = {}
-    for numbers in sample(screened, FIELDS, key="specimen_id"):
+    for numbers in sample(screened, every, key="specimen_id"):
         for row in _rows(numbers):  # in the order in which they were made
             first.setdefault(row.diagnosis, row)
             last[row.diagnosis] = row
@@ -81,7 +82,7 @@ def readings(period: Period) -> Readings:
             "stain": _overrides(latest, lambda row: row.stain),
             "site": _overrides(latest, lambda row: row.site),
         },
-        every=max(1, -(-screened.count() // FIELDS)),
+        every=every,
     )
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from django.db.models import Count, F, QuerySet, Value
 from numpy.typing import NDArray
 
-from diagnosis.models import Case, Diagnosis
+from diagnosis.models import Diagnosis, Report
 from diagnosis.state import Status
 from diagnosis.statistics.period import Period
 
@@ -25,7 +25,7 @@ class Volumes:
     Attributes:
         screened, refused, unfinished: fields by the time they were uploaded; ``unfinished`` are
             those that wait for the model or were given up.
-        signed: cases by the time they were first signed.
+        signed: cases by the time of their first report.
     """
 
     screened: list[int]
@@ -83,14 +83,13 @@ def volumes(period: Period) -> Volumes:
     ]
     for row in bins[0].union(*bins[1:], all=True):
         counted[row["status"]][row["bin"]] = row["fields"]
-    signed = _signed(period)
     return Volumes(
         screened=counted[Status.SCREENED],
         refused=counted[Status.REFUSED],
         unfinished=[
             sum(pair) for pair in zip(counted[Status.RECEIVED], counted[Status.FAILED], strict=True)
         ],
-        signed=_by_bin(period, signed.values_list("signed_at", flat=True)),
+        signed=_by_bin(period, _signed(period).values_list("created_at", flat=True)),
     )
 
 
@@ -106,8 +105,7 @@ def answer_times(period: Period) -> Turnaround:
 
 def signing_times(period: Period) -> Turnaround:
     """From a case's first field to its signature, by when it was signed."""
-    signed = _signed(period)
-    return _turnaround(period, signed, "created_at", "signed_at", by="signed_at")
+    return _turnaround(period, _signed(period), "case__created_at", "created_at", by="created_at")
 
 
 def refusals(period: Period) -> Refusals:
@@ -128,29 +126,35 @@ def refusals(period: Period) -> Refusals:
     return Refusals(fields, dict(failed.most_common()))
 
 
-def sample(rows: QuerySet, at_most: int, key: str = "pk") -> Iterator[list[int]]:
-    """Numbers of about ``at_most`` of ``rows``, in batches: every so-manieth by ``key``.
+def one_in(count: int, at_most: int) -> int:
+    """Of how many of ``count`` rows one is looked at, so that they are about ``at_most``."""
+    return max(1, -(-count // at_most))
+
+
+def sample(rows: QuerySet, every: int, key: str = "pk") -> Iterator[list[int]]:
+    """Numbers of one in ``every`` of ``rows`` by ``key``, in batches.
 
     Found in the index alone. The rows themselves are then fetched by number: asked for both at
     once, MariaDB reads the whole table, because it cannot foresee how few are left.
     """
-    every = max(1, -(-rows.count() // at_most))
     thinned = rows.annotate(part=F(key) % every).filter(part=0) if every > 1 else rows
     found = list(thinned.order_by().values_list("pk", flat=True))
     for start in range(0, len(found), BATCH):
         yield found[start : start + BATCH]
 
 
-def _signed(period: Period) -> QuerySet[Case]:
-    signed = Case.objects.filter(signed_at__gte=period.since, signed_at__lt=period.edges[-1])
-    return signed.exclude(specimen__in=period.left_out)
+def _signed(period: Period) -> QuerySet[Report]:
+    """The first reports of cases: when they were signed."""
+    return Report.objects.filter(
+        number=1, created_at__gte=period.since, created_at__lt=period.edges[-1]
+    ).exclude(case__specimen__in=period.left_out)
 
 
 def _turnaround(period: Period, rows: QuerySet, begun: str, ended: str, *, by: str) -> Turnaround:
     count = rows.count()
     pairs = [
         row
-        for numbers in sample(rows, SAMPLE)
+        for numbers in sample(rows, one_in(count, SAMPLE))
         for row in rows.model._default_manager.filter(pk__in=numbers)
         .order_by()
         .values_list(begun, ended, by)

@@ -1,8 +1,10 @@
 """A read case and people who sign it."""
 
+from datetime import datetime
 from itertools import count
 
 from django.contrib.auth.models import Group, User
+from django.utils import timezone
 
 from diagnosis import signoff
 from diagnosis.cases import agree_with_all
@@ -48,8 +50,9 @@ def second_clinician() -> User:
     return user
 
 
-def close(case: Case, *, amended: bool = False) -> None:
+def close(case: Case, *, amended: bool = False, at: datetime | None = None) -> None:
     """Lay down what signing leaves behind, whatever the fields of the case are."""
+    at = at or timezone.now()
     signer, _ = User.objects.get_or_create(username="signer")
     for number in range(1, 3 if amended else 2):
         digest = f"{number:064}"
@@ -67,6 +70,7 @@ def close(case: Case, *, amended: bool = False) -> None:
             content_sha256=digest,
             pdf_name="none",
             pdf_sha256=digest,
+            created_at=at,
         )
         if amended and number == 1:
             Amendment.objects.create(report=report, author=signer, reason="Incomplete.")

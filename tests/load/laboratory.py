@@ -184,7 +184,7 @@ class Laboratory:
         return f"""
             INSERT INTO diagnosis_case (specimen_id, status, closed, priority, assignee_id,
                 suspicious, indeterminate, not_suspicious, rejected, waiting, failed, reviewed,
-                headline, rule, signed_at, created_at)
+                headline, rule, created_at)
             SELECT specimen_id,
                 IF({is_open}, IF({_in_review("specimen_id")}, 'in_review', 'new'),
                     IF({_chance("amended", "specimen_id")} < 0.02, 'amended', 'signed')),
@@ -192,7 +192,7 @@ class Laboratory:
                 IF({is_open} AND {_chance("taken", "specimen_id")} < 0.5, NULL,
                     1 + FLOOR({USERS} * {_chance("who", "specimen_id")})),
                 {counts}, SUM(d.status = 'received'), SUM(d.status = 'failed'), COUNT(r.id),
-                '', '', IF({is_open}, NULL, {arrival} + INTERVAL 6 HOUR), {arrival}
+                '', '', {arrival}
             FROM diagnosis_diagnosis d LEFT JOIN diagnosis_review r ON r.diagnosis_id = d.id
             WHERE specimen_id IS NOT NULL GROUP BY specimen_id"""
 
@@ -222,8 +222,8 @@ class Laboratory:
             INSERT INTO diagnosis_signature (case_id, signer_id, printed_name, meaning,
                 content_sha256, signed_at)
             SELECT id, 1 + id % {USERS}, CONCAT('Reader Number ', 1 + id % {USERS}), 'review',
-                SHA2(CONCAT('content-', id), 256), signed_at
-            FROM diagnosis_case WHERE signed_at IS NOT NULL"""
+                SHA2(CONCAT('content-', id), 256), created_at + INTERVAL 6 HOUR
+            FROM diagnosis_case WHERE closed"""
 
     def _reports(self) -> str:
         """Of the size that a case of the usual number of fields has."""
@@ -232,8 +232,8 @@ class Laboratory:
                 pdf_sha256, created_at)
             SELECT id, 1, CONCAT('{{"filler":"', REPEAT('x', {CONTENT}), '"}}'),
                 SHA2(CONCAT('content-', id), 256), CONCAT('reports/', id, '.pdf'),
-                SHA2(CONCAT('pdf-', id), 256), signed_at
-            FROM diagnosis_case WHERE signed_at IS NOT NULL"""
+                SHA2(CONCAT('pdf-', id), 256), created_at + INTERVAL 6 HOUR
+            FROM diagnosis_case WHERE closed"""
 
     def _events(self, first: int, last: int) -> str:
         """What the audit trail holds of each diagnosis: taken, answered, looked at."""

@@ -10,8 +10,7 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from diagnosis.models import Case
-from diagnosis.state import CaseStatus
+from diagnosis.models import Case, Diagnosis
 from diagnosis.statistics import volumes as counting
 from diagnosis.statistics.period import (
     CHOICES,
@@ -32,12 +31,10 @@ DAY = timedelta(days=1)
 THREE_DAYS = Period(3, tuple(MIDNIGHT + DAY * number for number in range(4)))
 
 
-def signed_case(of: Specimen, begun: datetime, signed: datetime) -> Case:
+def signed_case(of: Specimen, begun: datetime, signed: datetime, *, amended: bool = False) -> None:
     with patch("django.utils.timezone.now", lambda: begun):
         case = Case.objects.create(specimen=of)
-    with patch("django.utils.timezone.now", lambda: signed):
-        close(case)
-    return case
+    close(case, at=signed, amended=amended)
 
 
 def test_fields_are_counted_by_day_and_what_became_of_them() -> None:
@@ -56,11 +53,10 @@ def test_fields_are_counted_by_day_and_what_became_of_them() -> None:
 
 def test_cases_are_counted_by_the_day_of_their_first_signature() -> None:
     for hours in (1, 30, 31, 80):
-        case = signed_case(specimen(), MIDNIGHT, MIDNIGHT + timedelta(hours=hours))
+        signed_case(specimen(), MIDNIGHT, MIDNIGHT + timedelta(hours=hours))
     assert volumes(THREE_DAYS).signed == [1, 2, 0]
-    before = Case.objects.get(pk=case.pk).signed_at
-    assert Case.objects.filter(pk=case.pk).move(CaseStatus.SIGNED, CaseStatus.AMENDED)
-    assert Case.objects.get(pk=case.pk).signed_at == before
+    signed_case(specimen(), MIDNIGHT, MIDNIGHT + timedelta(hours=2), amended=True)
+    assert volumes(THREE_DAYS).signed == [2, 2, 0], "its amendment is no second signing"
 
 
 def test_times_to_the_answer() -> None:
@@ -97,15 +93,12 @@ def test_many_rows_are_thinned_out_evenly(monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(counting, "SAMPLE", 5)
     for _ in range(20):
         field(at=MIDNIGHT, seconds=3)
-    with monkeypatch.context():
-        seen: list[int] = []
-        taken = counting.np.array
-        monkeypatch.setattr(
-            counting.np, "array", lambda values: seen.append(len(values)) or taken(values)
-        )
-        found = answer_times(THREE_DAYS)
+    every = counting.one_in(20, 5)
+    numbers = [pk for part in counting.sample(Diagnosis.objects.all(), every) for pk in part]
+    assert len(numbers) == 5
+    assert {later - earlier for earlier, later in pairwise(sorted(numbers))} == {every}
+    found = answer_times(THREE_DAYS)
     assert (found.count, found.median) == (20, 3)
-    assert seen == [5]
 
 
 @pytest.mark.parametrize("days", CHOICES)

@@ -246,7 +246,7 @@ STATICFILES_DIRS = [BASE_DIR / "webapp/static"]
 STATIC_ROOT = BASE_DIR / "var/static"
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},
+    "staticfiles": {"BACKEND": "webapp.static_files.ModuleStaticFilesStorage"},
 }
 # Base64 adds a third and JSON a frame; multipart adds its headers. The exact limit on the
 # decoded image is checked by the view, so that its refusal can say so. Up to the same size a

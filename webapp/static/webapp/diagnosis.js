@@ -1,5 +1,4 @@
 // Makes the pages on diagnoses quicker to read; each of them works without it.
-"use strict";
 
 // Take what the server now shows in place of the page's live region.
 async function refreshLive() {
@@ -31,6 +30,7 @@ async function watchWaiting() {
   watching = false;
 }
 
-// upload.js says so; it cannot import from here, as the two files have names of their own contents.
-document.addEventListener("fields-arrived", () => refreshLive().then(watchWaiting, watchWaiting));
+// Show what has just been stored, and what becomes of it.
+export const showArrived = () => refreshLive().then(watchWaiting, watchWaiting);
+
 watchWaiting();

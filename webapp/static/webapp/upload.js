@@ -1,6 +1,7 @@
 // Sends many files, each by itself: progress, refusals, lost connections. Without it the form works
 // as a plain one. Every word comes from the page; what is stored and what is not, the server says.
 
+import { showArrived } from "./diagnosis.js";
 import { dropped, inOrder, isSystemFile, sha256 } from "./upload_files.js";
 
 const AT_ONCE = 3; // requests; more would only wait for one another
@@ -310,7 +311,7 @@ class Upload {
   // --- What is seen and heard --------------------------------------------------------------------
 
   arrived() {
-    document.dispatchEvent(new Event("fields-arrived")); // diagnosis.js shows them
+    showArrived();
   }
 
   speak(text) {

@@ -49,12 +49,13 @@ def main(arguments: list[str] | None = None) -> int:
 def _train(options: argparse.Namespace) -> None:
     from export.train import train
 
+    asked = _train_config(options)
     dataset = read_dataset(options.data)
     for line in describe(dataset):
         _say(line)
     training, calibration = official_split(dataset.fields)
     run = config.runs_dir() / (options.run or options.architecture)
-    train(_train_config(options), training, calibration, run, _say, options.weights)
+    train(asked, training, calibration, run, _say, options.weights)
 
 
 def _train_config(options: argparse.Namespace) -> "TrainConfig":
@@ -176,18 +177,21 @@ def _validation(options: argparse.Namespace) -> None:
 
 def _promote(options: argparse.Namespace) -> None:
     wait = partial(wait_available, config.predictor_url(), timeout=options.timeout)
-    print(registry.promote(config.model_store(), config.model_name(), options.version, wait))
+    registry.promote(config.model_store(), config.model_name(), options.version, wait)
+    _list(options)
 
 
 def _canary(options: argparse.Namespace) -> None:
     if (options.version is None) is not options.withdraw:
         raise ExportError("Name a version to put on trial, or --withdraw the one that is.")
     wait = partial(wait_available, config.predictor_url(), timeout=options.timeout)
-    print(registry.set_canary(config.model_store(), config.model_name(), options.version, wait))
+    registry.set_canary(config.model_store(), config.model_name(), options.version, wait)
+    _list(options)
 
 
 def _rollback(options: argparse.Namespace) -> None:
-    print(registry.rollback(config.model_store(), config.model_name()))
+    registry.rollback(config.model_store(), config.model_name())
+    _list(options)
 
 
 def _list(options: argparse.Namespace) -> None:

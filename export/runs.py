@@ -15,6 +15,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from export.config import INPUT_WIDTH, ROOT
 from export.dataset import Field, data_digest
@@ -26,6 +27,16 @@ CHECKPOINT = "checkpoint.weights.h5"
 MODEL = "model.weights.h5"
 HISTORY = "history.csv"
 CONFIG = "config.json"
+
+# What a training can be asked for: the least and the most, both allowed.
+RANGES = {
+    "epochs": (1, 10_000),
+    "seed": (0, 2**31 - 1),
+    "batch_size": (1, 4096),
+    "learning_rate": (1e-7, 1.0),
+    "colour": (0.0, 1.0),
+    "window": (16, INPUT_WIDTH),
+}
 
 
 @dataclass(frozen=True)
@@ -46,6 +57,9 @@ class TrainConfig:
         precision: Keras's dtype policy while learning. ``mixed_bfloat16`` is faster where the
             processor multiplies bfloat16; weights are float32 in any case.
         weights: sha256 of the local file of ImageNet weights begun from; empty for random ones.
+
+    Raises:
+        RunError: a value is outside of ``RANGES``, or the window is no multiple of 16.
     """
 
     architecture: str = "custom_cnn"
@@ -63,6 +77,16 @@ class TrainConfig:
     precision: str = "float32"
     weights: str = ""
 
+    def __post_init__(self) -> None:
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise RunError(
+                    f"{name.replace('_', ' ')} is {value}; give a value from {least} to {most}."
+                )
+        if self.window % 16:
+            raise RunError(f"A window of {self.window} pixels does not fit; take a multiple of 16.")
+
 
 def run_config(run: Path) -> TrainConfig:
     """The configuration that a run was begun with.
@@ -70,42 +94,38 @@ def run_config(run: Path) -> TrainConfig:
     Raises:
         RunError: there is no such run.
     """
-    try:
-        document = json.loads((run / CONFIG).read_bytes())
-    except (OSError, ValueError) as error:
-        raise RunError(f"{run} is no run folder ({error}); see `train --run`.") from error
+    document = _document(run)
     names = {field.name for field in dataclasses.fields(TrainConfig)}
     return TrainConfig(**{key: value for key, value in document.items() if key in names})
 
 
-def begin(config: TrainConfig, training: Sequence[Field], run: Path) -> None:
-    """Write ``config.json``, or check that an existing one asks for the same.
+def is_begun(config: TrainConfig, training: Sequence[Field], run: Path) -> bool:
+    """Whether ``run`` was begun with this configuration and data; false where there is no run.
 
     Raises:
-        RunError: it asks for something else, or is of other data.
+        RunError: it was begun with something else, or of other data.
     """
-    asked = dataclasses.asdict(config) | {"training_data_digest": data_digest(training)}
-    path = run / CONFIG
-    if path.exists():
-        begun = json.loads(path.read_bytes())
-        for revision in ("git_revision", "finished_at_revision"):
-            begun.pop(revision, None)
-        if begun != asked:
-            changed = sorted(k for k in asked if begun.get(k) != asked[k])
-            raise RunError(
-                f"{run} was begun with other values of {', '.join(changed)}; give --run another "
-                "name, or the same values to go on."
-            )
-        return
+    if not (run / CONFIG).exists():
+        return False
+    begun, asked = _document(run), _asked(config, training)
+    changed = sorted(key for key in asked if begun.get(key) != asked[key])
+    if changed:
+        raise RunError(
+            f"{run} was begun with other values of {', '.join(changed)}; give --run another "
+            "name, or the same values to go on."
+        )
+    return True
+
+
+def begin(config: TrainConfig, training: Sequence[Field], run: Path) -> None:
+    """Make the folder of a new run and write its ``config.json``."""
     run.mkdir(parents=True, exist_ok=True)
-    document = asked | {"git_revision": git_revision()}
-    path.write_text(json.dumps(document, indent=2) + "\n")
+    _write_document(run, _asked(config, training) | {"git_revision": git_revision()})
 
 
 def finish(run: Path) -> None:
     """Note which code finished the run; it may be other code than began it."""
-    document = json.loads((run / CONFIG).read_bytes()) | {"finished_at_revision": git_revision()}
-    replace(run / CONFIG, lambda path: path.write_text(json.dumps(document, indent=2) + "\n"))
+    _write_document(run, _document(run) | {"finished_at_revision": git_revision()})
 
 
 def file_digest(path: Path) -> str:
@@ -154,3 +174,22 @@ def write_history(run: Path, history: Sequence[dict[str, float]]) -> None:
             writer.writerows(history)
 
     replace(run / HISTORY, write)
+
+
+def _asked(config: TrainConfig, training: Sequence[Field]) -> dict[str, Any]:
+    return dataclasses.asdict(config) | {"training_data_digest": data_digest(training)}
+
+
+def _document(run: Path) -> dict[str, Any]:
+    """The content of ``config.json``."""
+    try:
+        document = json.loads((run / CONFIG).read_bytes())
+    except (OSError, ValueError) as error:
+        raise RunError(f"{run} is no run folder ({error}); see `train --run`.") from error
+    if not isinstance(document, dict):
+        raise RunError(f"{run} is no run folder ({CONFIG} holds no object); see `train --run`.")
+    return document
+
+
+def _write_document(run: Path, document: dict[str, Any]) -> None:
+    replace(run / CONFIG, lambda path: path.write_text(json.dumps(document, indent=2) + "\n"))

@@ -24,7 +24,7 @@ from export.augment import (
     random_window,
 )
 from export.cells import hide_background, visible_cells
-from export.config import CLASS_LABELS, COVERED, INPUT_WIDTH
+from export.config import CLASS_LABELS, COVERED
 from export.dataset import Field, labels_of, load_canonical
 from export.errors import RunError
 from export.runs import (
@@ -35,6 +35,7 @@ from export.runs import (
     begin,
     file_digest,
     finish,
+    is_begun,
     read_history,
     replace,
     run_config,
@@ -83,8 +84,7 @@ def train(
 
     Raises:
         RunError: ``run`` was begun with another configuration or other data, the fields do not
-            fill a batch, ``config`` names other weights than are given, or a window that does
-            not fit.
+            fill a batch, or ``config`` names other weights than are given. No run folder is made.
     """
     config = begun_from(config, weights)
     if config.weights and weights is None and not (run / CHECKPOINT).exists():
@@ -96,18 +96,15 @@ def train(
     steps = len(training) // config.batch_size
     if steps == 0:
         raise RunError(f"{len(training)} fields do not fill one batch of {config.batch_size}.")
-    if config.window % 16 or not 16 <= config.window <= INPUT_WIDTH:
-        raise RunError(
-            f"A window of {config.window} pixels does not fit; take a multiple of 16, "
-            f"{INPUT_WIDTH} at most."
-        )
-    begin(config, training, run)
-    if (run / MODEL).exists():
+    begun = is_begun(config, training, run)
+    if begun and (run / MODEL).exists():
         report(f"{run} is finished")
         return load_run(run)
     cv2.setNumThreads(1)  # the network's own threads need the cores
     model = architectures.build(config.architecture, config.seed)
     learner = _resume_or_build(config, steps, run, weights)
+    if not begun:
+        begin(config, training, run)
     done = int(learner.optimizer.iterations) // steps
     fields = _load_fields(training, architectures.hides_background(model))
     held_images, held_labels = covered_images(held_out), labels_of(held_out)

@@ -154,7 +154,9 @@ def test_publish_promote_answer_roll_back(
         assert f"versions: {version}" in (store.parent / "models.config").read_text()
         uploads.wait_for(version)
 
-        assert cli("rollback").returncode == 0
+        rolled_back = cli("rollback")
+        assert rolled_back.returncode == 0
+        assert f"{version}  previous" in rolled_back.stdout
         assert read_live(store, NAME) == Live(before.stable, previous=version)
         uploads.wait_for(before.stable)
     finally:
@@ -209,6 +211,7 @@ def test_a_version_that_no_server_loads_is_not_promoted(cli: Cli, store: Path) -
         (("train", "--architecture", "alexnet"), "choose one of"),
         (("train", "--data", "/nonexistent"), "error: "),
         (("train", "--weights", "/nonexistent.h5", "--run", "w"), "cannot be read"),
+        (("train", "--batch-size", "0"), "batch size is 0; give"),
         (("promote", "77"), "is not published"),
     ],
 )

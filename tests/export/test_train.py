@@ -328,17 +328,6 @@ def test_too_few_fields_for_a_batch_is_said(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("window", [0, 100, 240])
-def test_a_window_that_does_not_fit_is_refused(
-    small_set: SmallSet, config: TrainConfig, tmp_path: Path, window: int
-) -> None:
-    training, held_out = official_split(read_fields(small_set[0]))
-    other = dataclasses.replace(config, window=window)
-    with pytest.raises(RunError, match="take a multiple of 16, 224 at most"):
-        train(other, training, held_out, tmp_path / "run", quiet)
-    assert not (tmp_path / "run").exists()
-
-
 def test_every_fold_begins_from_the_file_that_is_given(
     small_set: SmallSet, config: TrainConfig, tmp_path: Path
 ) -> None:

@@ -13,7 +13,7 @@ from tests.deployment.files import compose, copied
 from tests.deployment.laid_out import Image
 from tests.product import ROOT
 
-pytestmark = [pytest.mark.xdist_group("image"), pytest.mark.xdist_group("image")]
+pytestmark = pytest.mark.xdist_group("image")
 
 
 def test_dockerfile_has_no_lint() -> None:

@@ -24,7 +24,7 @@ from tests.diagnosis.support import document_jpeg, smear_jpeg
 from tests.product import KEY, ROOT, Product, clean_environment, copy_product
 from tests.webapp.collector import Collector
 
-pytestmark = [pytest.mark.xdist_group("observed"), pytest.mark.xdist_group("observed")]
+pytestmark = pytest.mark.xdist_group("observed")
 
 NAME, RECORD, ACCESSION, FILE = "Quentin Zweig", "MRN-731-Q", "ACC-2931-Z", "zweig_quentin_7.jpg"
 NEEDLES = ["Quentin", "Zweig", "zweig", RECORD, "ACC-", "curious/1.0"]

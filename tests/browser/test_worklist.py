@@ -29,7 +29,7 @@ def test_filters_are_set_saved_and_deleted_by_keyboard_without_javascript(
     tab_to(page, "Save these filters as")
     page.keyboard.type("Mine, urgent")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_have_text("The view “Mine, urgent” is saved.")
+    expect(page.locator(".notices")).to_have_text("The view “Mine, urgent” is saved.")
     chip = page.get_by_role("navigation", name="Which cases").get_by_text("Mine, urgent")
     expect(chip).to_have_attribute("aria-current", "true")
     page.goto("/")

@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-# Before TensorFlow is imported: its notes on CPU features would drown the progress lines.
+# TensorFlow takes seconds to import: commands do so once nothing cheaper can fail any more.
+# Before that: its notes on CPU features would drown the progress lines.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from diagnosis.errors import ContractError
@@ -47,12 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from export.train import train
-
     asked = _train_config(options)
     dataset = read_dataset(options.data)
     for line in describe(dataset):
         _say(line)
+    from export.train import train
+
     training, calibration = official_split(dataset.fields)
     run = config.runs_dir() / (options.run or options.architecture)
     train(asked, training, calibration, run, _say, options.weights)
@@ -83,12 +84,14 @@ def _imagenet(options: argparse.Namespace) -> None:
 def _cross_validate(options: argparse.Namespace) -> None:
     import dataclasses
 
-    from export.crossval import cross_validate, out_of_fold_figures, train_fold
     from export.runs import run_config
 
-    fields, run = read_fields(options.data), _run(options)
+    run = _run(options)
     chosen = run_config(run)
     chosen = dataclasses.replace(chosen, epochs=options.epochs or chosen.epochs)
+    fields = read_fields(options.data)
+    from export.crossval import cross_validate, out_of_fold_figures, train_fold
+
     if options.only:
         train_fold(run, chosen, fields, options.folds, options.only, _say, options.weights)
         return
@@ -122,6 +125,9 @@ def _benchmark(options: argparse.Namespace) -> None:
 
 
 def _publish(options: argparse.Namespace) -> None:
+    from export.runs import run_config
+
+    run_config(_run(options))
     from export.publish import Request, publish
 
     request = Request(

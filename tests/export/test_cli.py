@@ -102,7 +102,7 @@ class Uploads(threading.Thread):
 
     def run(self) -> None:
         seed = 1000
-        while not self.stopped.is_set():
+        while not self.stopped.wait(0.1):
             seed += 1
             answer = requests.post(
                 f"{self._product.url}/api/diagnose",

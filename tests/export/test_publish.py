@@ -3,6 +3,8 @@ import errno
 import json
 import shutil
 import threading
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,7 @@ from export.evaluate import measure as really_measure
 from export.publish import Request
 from export.registry import promote
 from export.runs import run_config
+from export.saliency import SEEDS
 
 from .conftest import Rows
 
@@ -41,6 +44,15 @@ REASON = "a network of 844 parameters for tests"
 def publish(run: Path, data: Path, store: Path, **changed: str) -> int:
     request = Request(run, data, **({"note": "A note.", "accept_shortcut": REASON} | changed))
     return publishing.publish(request, store, NAME, lambda line: None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _few_seeds() -> Iterator[None]:
+    """The saliency check with two random networks; what it finds is tested elsewhere."""
+    with pytest.MonkeyPatch.context() as patch:
+        few = partial(publishing.saliency_figures, seeds=SEEDS[:2])
+        patch.setattr(publishing, "saliency_figures", few)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -72,8 +72,9 @@ echo "Installing $lock ($(grep -c '^[a-z]' "$lock") packages) …"
 interrupted=
 trap 'interrupted=1' INT TERM HUP
 # The locks name every package, so nothing is resolved; a name per line shows that it goes on.
+# Python compiles what it imports, which is a small part of it.
 .venv/bin/python -m pip --disable-pip-version-check install --no-deps --require-hashes \
-    --progress-bar off -r "$lock" | while read -r word package _; do
+    --no-compile --progress-bar off -r "$lock" | while read -r word package _; do
     [ "$word" != Collecting ] || echo "  $package"
 done || {
     [ -n "$interrupted" ] || rm "$busy"

@@ -183,6 +183,6 @@ def test_make_run_serves_until_stopped(product: Path, number: signal.Signals) ->
         # Ctrl-C goes to the whole foreground group; a service manager signals make alone.
         send = os.killpg if number == signal.SIGINT else os.kill
         send(running.process.pid, number)
-        running.process.wait(timeout=20)
+        running.process.wait(timeout=60)
         assert not running.answers()
         assert "Shutting down: Master" in running.log.read_text()

@@ -5,6 +5,7 @@ start with a sentence that says how to mend it.
 """
 
 import re
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -184,6 +185,7 @@ INSTALLED_APPS = [
     "drf_spectacular_sidecar",
     "django_tasks",
     "django_tasks_db",
+    "axes",
     "webapp.audit",
     "patients",
     "diagnosis",
@@ -204,6 +206,7 @@ MIDDLEWARE = [
     "webapp.no_store.NoStoreMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",  # the last one, as it asks for
 ]
 
 ROOT_URLCONF = "webapp.urls"
@@ -266,6 +269,22 @@ AUTH_PASSWORD_VALIDATORS = [
         "NumericPasswordValidator",
     )
 ]
+# Nobody goes on guessing a password, at sign-in or at signing. Counted by user name alone: behind
+# a proxy all addresses are one, and a guesser may have many.
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",
+    "django.contrib.auth.backends.ModelBackend",
+]
+AXES_LOCKOUT_PARAMETERS = ["username"]
+SILENCED_SYSTEM_CHECKS = ["axes.W006"]  # it would rather have the address with it
+AXES_FAILURE_LIMIT = 10
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or a guesser locks somebody out for ever
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "webapp.lockout.locked_out"
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"
@@ -348,5 +367,7 @@ LOGGING = {
         # One line for every task that begins and ends would bury the rest.
         "django_tasks": {"level": "WARNING"},
         "rq.worker": {"level": "WARNING"},
+        # It logs the address of the form, which may hold an accession number; lockouts are audited.
+        "axes": {"level": "ERROR"},
     },
 }

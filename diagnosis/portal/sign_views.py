@@ -2,6 +2,7 @@
 
 from typing import cast
 
+from axes.utils import reset
 from django.contrib import messages
 from django.contrib.auth import authenticate, logout
 from django.contrib.auth.decorators import permission_required
@@ -22,9 +23,6 @@ from diagnosis.portal.sign_state import sign_state
 from diagnosis.reports.content import reading_sha256
 from diagnosis.state import Meaning
 from webapp.audit.services import audit_record
-
-WRONG_PASSWORDS_ALLOWED = 5
-_WRONG = "wrong_passwords"
 
 
 @sensitive_post_parameters("password")
@@ -114,17 +112,25 @@ def _sign_page(request: HttpRequest, case: Case, form: SignForm, status: int = 2
 
 
 def _is_really(request: HttpRequest, password: str) -> bool:
-    """Whether the password is that of whoever is signed in."""
-    user = authenticate(request, username=cast(User, request.user).username, password=password)
-    return user is not None and user.pk == request.user.pk
+    """Whether the password is that of whoever is signed in; wrong ones count as at sign-in."""
+    username = cast(User, request.user).username
+    # A request without form and address: what comes with a wrong password is kept for a while.
+    bare = HttpRequest()
+    bare.META = {"REMOTE_ADDR": request.META.get("REMOTE_ADDR", "")}
+    user = authenticate(bare, username=username, password=password)
+    if user is not None and user.pk == request.user.pk:
+        reset(username=username)
+        return True
+    noted = {name: value for name, value in vars(bare).items() if name.startswith("axes_")}
+    vars(request).update(noted)
+    return False
 
 
 def _wrong_password(request: HttpRequest, case: Case, form: SignForm) -> HttpResponse:
     """Say so; whoever goes on guessing on somebody else's screen is signed out."""
     audit_record(actor=request.user, action="case.signature_refused", target=case)
-    request.session[_WRONG] = request.session.get(_WRONG, 0) + 1
-    if request.session[_WRONG] >= WRONG_PASSWORDS_ALLOWED:
+    if request.axes_locked_out:  # type: ignore[attr-defined]
         logout(request)
-        return redirect("login")
+        return redirect("login")  # in place of which they are told why
     form.add_error("password", _("This is not your password. Nothing is signed."))
     return _sign_page(request, case, form)

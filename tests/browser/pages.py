@@ -62,4 +62,4 @@ SIGNED_IN = (
 )
 
 # Error pages that nobody can ask for: their templates are put in the place of an answer.
-ERRORS = ("400.html", "403.html", "403_csrf.html", "500.html")
+ERRORS = ("400.html", "403.html", "403_csrf.html", "500.html", "registration/locked_out.html")

@@ -110,6 +110,7 @@ def judged(population: str = "decoded") -> Inputs:
     return found
 
 
+@pytest.mark.any_database  # what is asked of the database, the tests below ask as well
 def test_a_stain_shift_raises_the_alarm_and_other_slides_do_not(
     smears: list[list[NDArray[np.uint8]]],
     reference: None,

@@ -251,7 +251,6 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "webapp.static_files.ModuleStaticFilesStorage"},
 }
-WHITENOISE_KEEP_ONLY_HASHED_FILES = True  # no page names a file otherwise
 # Base64 adds a third and JSON a frame; multipart adds its headers. The exact limit on the
 # decoded image is checked by the view, so that its refusal can say so. Up to the same size a
 # form stays in memory; only a larger one (many fields sent from the portal at once) has its files

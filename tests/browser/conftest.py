@@ -28,7 +28,7 @@ def watched(page: Page, served: Served) -> Iterator[Page]:
         # The browser remarks on the status of the page itself, which a test may have meant.
         about_itself = message.location["url"] == page.url
         if message.type in ("error", "warning") and not about_itself:
-            complaints.append(message.text)
+            complaints.append(f"{message.text} {message.location}")
 
     page.on("request", lambda request: requested.append(request.url))
     page.on("console", hear)

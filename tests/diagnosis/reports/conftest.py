@@ -6,9 +6,12 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
+from diagnosis.media import media_path
+from diagnosis.reports.content import Document
+from diagnosis.signoff import draft
 from patients.models import Patient, Specimen
 from tests.diagnosis.portal.records import publish_contract
-from tests.diagnosis.reports.made import fields_of_every_kind
+from tests.diagnosis.reports.made import case_of, fields_of_every_kind, sign
 
 
 @pytest.fixture
@@ -62,3 +65,17 @@ def read_case(laboratory: None, reader: User, specimen: Specimen, digest: str) -
     """The specimen with fields of every kind, all of them read; nobody has signed."""
     fields_of_every_kind(reader, specimen, digest)
     return specimen
+
+
+@pytest.fixture
+def content(read_case: Specimen) -> Document:
+    """Of the case that all have read and nobody has signed."""
+    return draft(case_of(read_case))[0]
+
+
+@pytest.fixture
+def final(read_case: Specimen, reader: User) -> bytes:
+    """The stored PDF of the signed case."""
+    report = sign(reader, read_case, comment="Blasts in two fields.")
+    assert report
+    return media_path(report.pdf_name).read_bytes()

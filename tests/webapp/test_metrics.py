@@ -1,6 +1,5 @@
 """What is counted in one process; several together: tests/toolchain/test_observed_product.py."""
 
-import threading
 import urllib.request
 from collections.abc import Callable
 from datetime import timedelta
@@ -8,7 +7,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
 import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -16,16 +14,13 @@ from django.test import Client, RequestFactory
 from django.utils import timezone
 from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
-from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from diagnosis import observed
-from diagnosis.drift import Drift, Limits, Reference
 from diagnosis.errors import PredictorError
 from diagnosis.models import Diagnosis
 from diagnosis.state import Status
-from diagnosis.statistics.inputs import Inputs
 from tests.diagnosis.api.sending import post, post_file
 from tests.diagnosis.steps import create_field, run_field
 from tests.diagnosis.support import (
@@ -36,6 +31,7 @@ from tests.diagnosis.support import (
     smear_jpeg,
 )
 from tests.on_mariadb import free_port
+from tests.webapp.scraping import scrape
 from webapp import metrics
 
 TOKEN = "a-token-for-scrapes-0123"
@@ -65,17 +61,6 @@ def counted() -> Counted:
         return now - before.get((name, tuple(sorted(labels.items()))), 0.0)
 
     return grown
-
-
-def scrape(client: Client, **headers: str) -> dict[tuple[str, ...], float]:
-    """Samples of ``/metrics`` by name and label values."""
-    response = client.get("/metrics", headers=headers)
-    assert response.status_code == 200
-    return {
-        (sample.name, *sample.labels.values()): sample.value
-        for family in text_string_to_metric_families(response.text)
-        for sample in family.samples
-    }
 
 
 # --- Requests ----------------------------------------------------------------------------
@@ -374,65 +359,3 @@ def test_the_middleware_times_what_lies_below(rf: RequestFactory, counted: Count
     assert metrics.MetricsMiddleware(lambda request: response)(rf.post("/x")) is response
     labels = {"method": "POST", "route": "none", "status": "201"}
     assert counted("leukemia_http_requests_total", **labels) == 1
-
-
-# --- Drift -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def drifted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """All fields have drifted in focus, there are too few accepted ones; who was asked for."""
-    asked: list[str] = []
-    uniform = np.linspace(0, 1, 200)
-
-    def inputs(population: str) -> Inputs:
-        asked.append(population)
-        reference = Reference("c" * 64, 1, 1, {}, {}, {})
-        found = [
-            Drift("focus", 0.5, Limits(0.2, 0.4), uniform, uniform),
-            Drift("structure", 0.3, Limits(0.2, 0.4), uniform, uniform),
-            Drift("ood_score", None, Limits(0.2, 0.4), uniform, uniform),
-        ]
-        return Inputs(3, reference, 200 if population == "decoded" else 99, 20, found)
-
-    monkeypatch.setattr("webapp.health.inputs", inputs)
-    monkeypatch.setattr("webapp.health._drift_asked", None)
-    return asked
-
-
-@pytest.mark.django_db(transaction=True)
-def test_drift_is_told_by_statistic(client: Client, drifted: list[str]) -> None:
-    found = scrape(client)
-    mine = {key: value for key, value in found.items() if key[0].startswith("leukemia_input")}
-    assert mine == {
-        ("leukemia_input_drift", "decoded", "focus", "3"): 0.5,
-        ("leukemia_input_drift", "decoded", "structure", "3"): 0.3,
-        ("leukemia_input_drift_level", "decoded", "focus", "3"): 2,
-        ("leukemia_input_drift_level", "decoded", "structure", "3"): 1,
-    }
-
-
-@pytest.mark.django_db(transaction=True)
-def test_drift_is_computed_once_a_minute(
-    client: Client, drifted: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for _ in range(3):
-        scrape(client)
-    assert drifted == ["decoded", "accepted"]
-    monkeypatch.setattr("webapp.health.DRIFT_HOLDS_S", 0.0)
-    scrape(client)
-    assert len(drifted) == 4
-
-
-@pytest.mark.django_db(transaction=True)
-def test_no_scrape_waits_for_drift_and_no_probe_stands_behind_it(
-    client: Client, drifted: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    back = threading.Event()
-    monkeypatch.setattr("webapp.health.inputs", lambda population: back.wait(20) and None)
-    monkeypatch.setattr("webapp.health.ANSWER_WITHIN_S", 0.3)
-    found = scrape(client)
-    assert not any(name.startswith("leukemia_input") for name, *_ in found)
-    assert found["leukemia_database_up",] == 1
-    assert client.get("/readyz").json()["database"] == "ok"
-    back.set()

@@ -19,6 +19,12 @@ def digest(settings: Settings, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def blinded(settings: Settings) -> None:
+    """A site where a reader reads before the software's answer is shown."""
+    settings.BLINDED_FIRST_READ = True
+
+
+@pytest.fixture
 def patient(db: None) -> Patient:
     return Patient.objects.create(
         medical_record_number="MRN-7", name="Ada Example", date_of_birth="2017-03-09"

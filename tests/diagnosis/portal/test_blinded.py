@@ -5,7 +5,6 @@ that is the same in both tells nothing, whatever it says.
 """
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,25 +13,20 @@ from django.contrib.auth.models import Group, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import transaction
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries, Settings
+from pytest_django import Settings
 
 from diagnosis.blinding import conceal
-from diagnosis.cases import CaseError, case_prioritise, reading_create, review_create
-from diagnosis.models import Case, Diagnosis, Priority, ReadOnlyResultError, Review
+from diagnosis.cases import CaseError, reading_create, review_create
+from diagnosis.models import Case, Diagnosis, ReadOnlyResultError, Review
 from diagnosis.reading_order import fields_in_order, next_unread
 from diagnosis.state import Verdict
-from patients.models import Patient, Specimen
+from patients.models import Specimen
 from tests.diagnosis.portal import records
 from tests.diagnosis.signing import second_clinician, sign
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("blinded")]
 PRE_B, BENIGN = "Malignant Pre-B", "Benign"
 UPLOADS = [records.png() for _ in range(4)]
-
-
-@pytest.fixture(autouse=True)
-def blinded(settings: Settings) -> None:
-    settings.BLINDED_FIRST_READ = True
 
 
 @pytest.fixture
@@ -363,71 +357,3 @@ def test_a_concealed_row_cannot_be_stored(clinician: User, fields: list[Diagnosi
         fields[0].save()
     fields[0].refresh_from_db()
     assert fields[0].outcome == "suspicious"
-
-
-# --- The work list -----------------------------------------------------------------------
-
-
-@pytest.fixture
-def make_case(clinician: User) -> Callable[..., Case]:
-    def make(name: str, **answer: Any) -> Case:
-        patient = Patient.objects.create(medical_record_number=name, name=name)
-        specimen = Specimen.objects.create(accession_number=name, patient=patient)
-        records.screened(clinician, specimen, **answer)
-        return Case.objects.get(specimen=specimen)
-
-    return make
-
-
-def rows(client: Client, **query: str) -> list[str]:
-    page = client.get("/", query).context["page"]
-    return [case.specimen.accession_number for case in page.cases]
-
-
-def test_the_urgent_come_first_then_the_oldest_whatever_the_software_says(
-    client_signed_in: Client,
-    clinician: User,
-    make_case: Callable[..., Case],
-    monkeypatch: pytest.MonkeyPatch,
-    settings: Settings,
-) -> None:
-    settings.MIN_USABLE_FIELDS = 1
-    calm = {"outcome": "not_suspicious", "probabilities": (0.97, 0.01, 0.01, 0.01)}
-    make_case("A", **calm)
-    make_case("B")
-    make_case("C", **calm)
-    urgent = make_case("D", **calm)
-    case_prioritise(actor=clinician, case=urgent, priority=Priority.STAT)
-    assert rows(client_signed_in) == ["D", "A", "B", "C"]
-    assert rows(client_signed_in, show="suspicious") == ["D", "A", "B", "C"], "no such view"
-    monkeypatch.setattr("diagnosis.portal.case_views.PAGE_SIZE", 2)
-    found, after = [], ""
-    for _ in range(2):
-        page = client_signed_in.get("/", {"after": after}).context["page"]
-        found += [case.specimen.accession_number for case in page.cases]
-        after = page.after
-    assert (found, after) == (["D", "A", "B", "C"], "")
-    settings.BLINDED_FIRST_READ = False
-    monkeypatch.undo()
-    assert rows(client_signed_in) == ["B", "D", "A", "C"]
-
-
-def test_pages_cost_the_same_however_many_rows(
-    client_signed_in: Client,
-    make_case: Callable[..., Case],
-    fields: list[Diagnosis],
-    clinician: User,
-    specimen: Specimen,
-    django_assert_max_num_queries: DjangoAssertNumQueries,
-    django_assert_num_queries: DjangoAssertNumQueries,
-) -> None:
-    for number in range(6):
-        make_case(f"W-{number}")
-        records.screened(clinician, specimen)
-    with django_assert_max_num_queries(10):
-        assert len(rows(client_signed_in)) == 7
-    with django_assert_max_num_queries(21):
-        said(client_signed_in, "/specimens/H26-1")
-    shown = list(Diagnosis.objects.all())
-    with django_assert_num_queries(1):
-        conceal(shown, clinician)

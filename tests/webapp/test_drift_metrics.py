@@ -1,0 +1,69 @@
+"""How the drift of the inputs is told to Prometheus."""
+
+import threading
+
+import numpy as np
+import pytest
+from django.test import Client
+
+from diagnosis.drift import Drift, Limits, Reference
+from diagnosis.statistics.inputs import Inputs
+from tests.webapp.scraping import scrape
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def drifted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """All fields have drifted in focus, there are too few accepted ones; who was asked for."""
+    asked: list[str] = []
+    uniform = np.linspace(0, 1, 200)
+
+    def inputs(population: str) -> Inputs:
+        asked.append(population)
+        reference = Reference("c" * 64, 1, 1, {}, {}, {})
+        found = [
+            Drift("focus", 0.5, Limits(0.2, 0.4), uniform, uniform),
+            Drift("structure", 0.3, Limits(0.2, 0.4), uniform, uniform),
+            Drift("ood_score", None, Limits(0.2, 0.4), uniform, uniform),
+        ]
+        return Inputs(3, reference, 200 if population == "decoded" else 99, 20, found)
+
+    monkeypatch.setattr("webapp.health.inputs", inputs)
+    monkeypatch.setattr("webapp.health._drift_asked", None)
+    return asked
+
+
+def test_drift_is_told_by_statistic(client: Client, drifted: list[str]) -> None:
+    found = scrape(client)
+    mine = {key: value for key, value in found.items() if key[0].startswith("leukemia_input")}
+    assert mine == {
+        ("leukemia_input_drift", "decoded", "focus", "3"): 0.5,
+        ("leukemia_input_drift", "decoded", "structure", "3"): 0.3,
+        ("leukemia_input_drift_level", "decoded", "focus", "3"): 2,
+        ("leukemia_input_drift_level", "decoded", "structure", "3"): 1,
+    }
+
+
+def test_drift_is_computed_once_a_minute(
+    client: Client, drifted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        scrape(client)
+    assert drifted == ["decoded", "accepted"]
+    monkeypatch.setattr("webapp.health.DRIFT_HOLDS_S", 0.0)
+    scrape(client)
+    assert len(drifted) == 4
+
+
+def test_no_scrape_waits_for_drift_and_no_probe_stands_behind_it(
+    client: Client, drifted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    back = threading.Event()
+    monkeypatch.setattr("webapp.health.inputs", lambda population: back.wait(20) and None)
+    monkeypatch.setattr("webapp.health.ANSWER_WITHIN_S", 0.3)
+    found = scrape(client)
+    assert not any(name.startswith("leukemia_input") for name, *_ in found)
+    assert found["leukemia_database_up",] == 1
+    assert client.get("/readyz").json()["database"] == "ok"
+    back.set()

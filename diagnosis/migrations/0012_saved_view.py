@@ -9,7 +9,7 @@ import patients.fields
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("diagnosis", "0009_diagnosis_created_at_index"),
+        ("diagnosis", "0011_case_signed_index"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

@@ -1,5 +1,6 @@
 .DEFAULT_GOAL := run
 PY := .venv/bin/python
+IN_MEMORY := $(PY) tests/in_memory.py
 .PHONY: run test test-long bench bench-quick lint messages lock ml dev venv
 
 # Portal, API, admin and worker on http://127.0.0.1:8000 (PORT, DEMO_PASSWORD: see .env.example)
@@ -28,8 +29,9 @@ ml:
 
 # Everything, within 15 minutes: what touches the database first on MariaDB, then all on SQLite.
 test: dev lint
-	@$(PY) tests/on_mariadb.py $(PY) -m pytest -q -n 2 --dist loadgroup -m "db and not data and not any_database"
-	@$(PY) -m pytest -n 2 --dist loadgroup
+	@$(IN_MEMORY) $(PY) tests/on_mariadb.py $(PY) -m pytest -q -n 2 --dist loadgroup \
+		-m "db and not data and not any_database"
+	@$(IN_MEMORY) $(PY) -m pytest -n 2 --dist loadgroup
 
 # The full run of what `make test` does in small; its figures are kept in docs/measured.
 test-long: dev

@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 
 from diagnosis.cases import review_create
 from diagnosis.history import RESULTS, history_protect, history_unprotected
@@ -128,6 +129,16 @@ def test_a_trigger_of_earlier_code_is_replaced(review: Review) -> None:
     history_protect()
     with pytest.raises(DatabaseError, match="is history"):
         execute(f"UPDATE {RESULT} SET confidence = 0.6")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_as_it_should_be_is_left_alone() -> None:
+    """To make a trigger anew locks its table, and leaves it unprotected for a moment."""
+    with CaptureQueriesContext(connection) as queries:
+        call_command("migrate", verbosity=0)
+    changes = [query["sql"] for query in queries if "TRIGGER" in query["sql"].split()[:2]]
+    assert len(queries)
+    assert not changes
 
 
 @pytest.mark.django_db(transaction=True)

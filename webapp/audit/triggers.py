@@ -58,17 +58,19 @@ Rule = Frozen | Guard
 def triggers_make(
     app: AppConfig, using: str = DEFAULT_DB_ALIAS, rules: Iterable[Rule] = ()
 ) -> None:
-    """Make the triggers of an app's models, in place of any of the same names: what an earlier
-    version of the code made may protect fewer columns.
+    """Make the triggers of an app's models, in place of others of the same names: what an earlier
+    version of the code made may protect fewer columns. Those that are as they should be stay:
+    nothing is unprotected for a moment, and no table is locked.
 
     Args:
         rules: what more than the app's append-only models is protected.
     """
     connection = connections[using]
+    there = _existing(connection)
     with connection.cursor() as cursor:
         tables = set(connection.introspection.table_names(cursor))
         for table, name, statement in _wanted(connection, app, rules):
-            if table in tables:
+            if table in tables and there.get(name) != statement:
                 cursor.execute(f"DROP TRIGGER IF EXISTS {connection.ops.quote_name(name)}")
                 cursor.execute(statement)
 
@@ -78,7 +80,7 @@ def triggers_missing(
 ) -> list[str]:
     """Names of an app's triggers that are not there."""
     connection = connections[using]
-    there = set(_existing(connection))
+    there = _existing(connection)
     return [name for _, name, _ in _wanted(connection, app, rules) if name not in there]
 
 
@@ -90,17 +92,20 @@ def triggers_drop(using: str = DEFAULT_DB_ALIAS) -> None:
             cursor.execute(f"DROP TRIGGER {connection.ops.quote_name(name)}")
 
 
-def _existing(connection: BaseDatabaseWrapper) -> list[str]:
+def _existing(connection: BaseDatabaseWrapper) -> dict[str, str]:
+    """Names and statements of the triggers that are there."""
     if connection.vendor == "sqlite":
-        query = "SELECT name FROM sqlite_master WHERE type = 'trigger' AND name LIKE %s"
+        query = "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND name LIKE %s"
     else:
         query = (
-            "SELECT trigger_name FROM information_schema.triggers "
+            "SELECT trigger_name, CONCAT('CREATE TRIGGER `', trigger_name, '` ', action_timing, "
+            "' ', event_manipulation, ' ON `', event_object_table, '` FOR EACH ROW ', "
+            "action_statement) FROM information_schema.triggers "
             "WHERE trigger_schema = DATABASE() AND trigger_name LIKE %s"
         )
     with connection.cursor() as cursor:
         cursor.execute(query, [PREFIX + "%"])
-        return [row[0] for row in cursor.fetchall()]
+        return dict(cursor.fetchall())
 
 
 def _wanted(

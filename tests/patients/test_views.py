@@ -1,5 +1,6 @@
 """The portal's pages for patients and specimens."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -313,6 +314,11 @@ def test_navigation_offers_what_the_user_may_see(
     assert [everything.count(link) for link in links] == [1, 1, 1]
 
 
-def test_errors_without_a_request_still_have_a_page() -> None:
+def test_errors_without_a_request_still_have_a_page_that_looks_like_the_others(
+    client: Client,
+) -> None:
+    sheet = re.compile(r'href="/static/webapp/portal/(\w+)\.css"')
+    sheets = sheet.findall(client.get("/login").content.decode())
+    assert "tokens" in sheets
     for name in ("400.html", "500.html"):
-        assert "/static/webapp/portal.css" in render_to_string(name)
+        assert sheet.findall(render_to_string(name)) == sheets

@@ -183,8 +183,8 @@ def _how_to_read() -> str:
         "half, in (b) that of a fold from the other folds. Latency: one image, one thread, "
         "float32, as a multiple of the compact custom network's by LiteRT, timed in turn with "
         "it in one process; milliseconds are those of the machine that made this table and "
-        "nothing to compare across machines. Training: wall time of one or two threads on a machine "
-        "that did other work as well, so it is an upper bound."
+        "nothing to compare across machines. Training: wall time of one or two threads on a "
+        "machine that did other work as well, so it is an upper bound."
     )
 
 

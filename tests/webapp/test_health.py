@@ -142,6 +142,7 @@ def test_a_mysql_server_that_says_nothing_holds_nobody(
     pytest.importorskip("MySQLdb")
     from webapp import health, settings
 
+    client.get(READY)  # what only the first request does is done, in this test as in a process
     found = settings._database(f"mysql://u:p@127.0.0.1:{mute_server}/portal")
     monkeypatch.setitem(
         connections.settings, "default", {**connections.settings["default"], **found}

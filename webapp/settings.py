@@ -11,11 +11,11 @@ from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-import dj_database_url
 from django.core.exceptions import ImproperlyConfigured
 from environs import Env, EnvError, ValidationError, validate
 
 from diagnosis.predictors.addresses import model_urls
+from webapp.database_url import database_settings
 
 TRACING_PACKAGES = (
     "opentelemetry.sdk.trace",
@@ -119,54 +119,7 @@ except EnvError as error:
 
 # --- Database ----------------------------------------------------------------------------
 
-
-def _database(url: str) -> dict[str, object]:
-    """Django's settings for ``DATABASE_URL``, with what each engine needs to be safe."""
-    try:
-        database = dict(dj_database_url.parse(url, conn_max_age=60, conn_health_checks=True))
-    except (ValueError, KeyError) as error:
-        raise ImproperlyConfigured(
-            f"DATABASE_URL is not a database address ({error}); give something like "
-            "sqlite:////srv/db.sqlite3 or mysql://user:password@host:3306/name."
-        ) from error
-    if database["ENGINE"] == "django.db.backends.sqlite3":
-        # Web and worker share the file: readers never wait (WAL), writers queue instead of
-        # failing halfway through a transaction (IMMEDIATE).
-        database["OPTIONS"] = {
-            "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL;",
-        }
-        if database["NAME"] != ":memory:":
-            folder = Path(str(database["NAME"])).parent
-            try:
-                folder.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise ImproperlyConfigured(
-                    f"DATABASE_URL keeps the database in {folder}, which cannot be made "
-                    f"({error.strerror}); name a folder that this user may write."
-                ) from error
-    elif database["ENGINE"] == "django.db.backends.mysql":
-        if find_spec("MySQLdb") is None:
-            raise ImproperlyConfigured(
-                "DATABASE_URL names a MySQL server, and the mysqlclient package is missing; "
-                "install libmariadb-dev and pkg-config, then run `requirements/venv.sh mysql`."
-            )
-        database["OPTIONS"] = {
-            "charset": "utf8mb4",
-            "sql_mode": "STRICT_TRANS_TABLES",
-            "isolation_level": "read committed",
-            "connect_timeout": 3,
-        }
-    else:
-        raise ImproperlyConfigured(
-            f"DATABASE_URL names {urlsplit(url).scheme}://, which is not supported; "
-            "use sqlite:// or mysql://."
-        )
-    return database
-
-
-DATABASES = {"default": _database(DATABASE_URL)}
+DATABASES = {"default": database_settings(DATABASE_URL)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- Application -------------------------------------------------------------------------

@@ -6,10 +6,10 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from django.db import connection, connections
 
@@ -175,7 +175,10 @@ def _option_file() -> Iterator[Path]:
         "default-character-set": "utf8mb4",
         "max-allowed-packet": "1G",
     }
-    lines = ["[client]", *(f"{name}={_quoted(value)}" for name, value in client.items())]
+    options = database.get("OPTIONS", {})
+    lines = [f"!include {options['read_default_file']}"] if "read_default_file" in options else []
+    lines += ["[client]", *(f"{name}={_quoted(value)}" for name, value in client.items())]
+    lines += _encryption(options)
     # Of MySQL's mysqldump alone; MariaDB's passes over what is `loose`.
     lines += ["[mysqldump]", "loose-set-gtid-purged=OFF", "loose-column-statistics=0"]
     with tempfile.TemporaryDirectory() as folder:
@@ -183,6 +186,22 @@ def _option_file() -> Iterator[Path]:
         path.touch(0o600)
         path.write_text("\n".join(lines) + "\n", "utf-8")
         yield path
+
+
+def _encryption(options: Mapping[str, Any]) -> list[str]:
+    """How the product's own connections are encrypted, in the words of either family of programs:
+    each passes over what is `loose` and the other's."""
+    lines = [f"ssl-{name}={_quoted(path)}" for name, path in options.get("ssl", {}).items()]
+    mode = options.get("ssl_mode")
+    if mode is None:
+        return lines
+    verify = int(mode.startswith("VERIFY"))
+    return [
+        *lines,
+        f"loose-ssl-mode={mode}",
+        f"loose-ssl={int(mode != 'DISABLED')}",
+        f"loose-ssl-verify-server-cert={verify}",
+    ]
 
 
 def _quoted(value: object) -> str:

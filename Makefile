@@ -27,11 +27,9 @@ dev:
 ml:
 	@requirements/venv.sh ml
 
-# Everything, within 15 minutes: what touches the database first on MariaDB, then all on SQLite.
+# Everything, within 15 minutes: on SQLite, and what touches the database on MariaDB and MySQL too.
 test: dev lint
-	@$(IN_MEMORY) $(PY) tests/on_mariadb.py $(PY) -m pytest -q -n 2 --dist loadgroup \
-		-m "db and not data and not any_database"
-	@$(IN_MEMORY) $(PY) -m pytest -n 2 --dist loadgroup
+	@$(IN_MEMORY) $(PY) -m tests.everywhere
 
 # The full run of what `make test` does in small; its figures are kept in docs/measured.
 test-long: dev

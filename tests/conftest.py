@@ -4,7 +4,7 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -35,18 +35,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _flush_takes_history_too() -> Iterator[None]:
-    """Between tests that commit, Django empties all tables; triggers forbid just that."""
+    """Between tests that commit, Django empties all tables; see ``tests.flushing``."""
     from django.core.management.commands import flush
 
-    from webapp.audit.triggers import triggers_drop
-
-    class Flush(flush.Command):
-        """As Django's, on a database whose triggers step aside."""
-
-        def handle(self, **options: Any) -> None:
-            using = options["database"]
-            triggers_drop(using)
-            super().handle(**options)  # ends as a migration does, which makes them again
+    from tests.flushing import Flush
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flush, "Command", Flush)

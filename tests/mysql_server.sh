@@ -2,7 +2,7 @@
 # Usage: tests/mysql_server.sh FOLDER
 # Unpacks Oracle's MySQL server with all that it needs into FOLDER, from the machine's own Debian
 # mirror, where it is in unstable alone. Neither the machine's sources nor its packages are touched,
-# and no root is needed. Exits 3, saying why, where the server cannot be had.
+# and no root is needed. Exits 69, saying why, where the server cannot be had.
 set -euo pipefail
 
 folder=$1
@@ -11,7 +11,7 @@ ready=$folder/.complete
 
 missing() {
     echo "MySQL's server cannot be had here: $*" >&2
-    exit 3
+    exit 69
 }
 
 command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null || missing "this is no Debian."

@@ -1,7 +1,7 @@
-"""``python tests/on_mysql.py COMMAND …``: run a command with a MySQL server of its own.
+"""``python -m tests.on_mysql COMMAND …``: run a command with a MySQL server of its own.
 
 As ``tests/on_mariadb.py``, with Oracle's server, which ``tests/mysql_server.sh`` unpacks into
-``.mysql``. Exits 3 where it cannot be had.
+``.mysql``. Exits ``NOT_HERE`` where it cannot be had.
 """
 
 import os
@@ -17,7 +17,7 @@ from tests.on_mariadb import certificate, free_port, wait_for_server
 
 ROOT = Path(__file__).resolve().parent.parent
 SERVER = ROOT / ".mysql"
-NOT_HERE = 3
+NOT_HERE = 69  # EX_UNAVAILABLE; no exit status of pytest's
 
 
 def unpack() -> None:

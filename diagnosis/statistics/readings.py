@@ -8,12 +8,12 @@ from typing import NamedTuple
 import numpy as np
 
 from diagnosis.imaging.contract import LABELS
-from diagnosis.models import Diagnosis, Review
+from diagnosis.models import Review
 from diagnosis.state import Status, Verdict
 from diagnosis.statistics.agreement import Agreement, agreement
 from diagnosis.statistics.period import Period
 from diagnosis.statistics.proportions import Proportion, proportion
-from diagnosis.statistics.volumes import one_in, sample
+from diagnosis.statistics.volumes import fields_of, one_in, sample
 
 FIELDS = 10_000  # screened fields whose readings are looked at; more are thinned out by specimen
 
@@ -58,12 +58,7 @@ def readings(period: Period) -> Readings:
     The latest reading of a field counts; one that calls the field unusable names no class, and
     the field is left out.
     """
-    screened = Diagnosis.objects.filter(
-        created_at__gte=period.since,
-        created_at__lt=period.edges[-1],
-        status=Status.SCREENED,
-        specimen__isnull=False,
-    ).exclude(specimen__in=period.left_out)
+    screened = fields_of(period, Status.SCREENED).filter(specimen__isnull=False)
     every = one_in(screened.count(), FIELDS)
     first: dict[int, _Row] = {}
     last: dict[int, _Row] = {}

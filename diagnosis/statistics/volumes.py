@@ -7,6 +7,7 @@ from datetime import datetime
 
 import numpy as np
 from django.db.models import Count, F, QuerySet, Value
+from django.db.models.functions import Concat
 from numpy.typing import NDArray
 
 from diagnosis.models import Diagnosis, Report
@@ -95,11 +96,7 @@ def volumes(period: Period) -> Volumes:
 
 def answer_times(period: Period) -> Turnaround:
     """From receiving a field to the model's answer, by when the field came."""
-    answered = Diagnosis.objects.filter(
-        created_at__gte=period.since,
-        created_at__lt=period.edges[-1],
-        status__in=[Status.SCREENED, Status.REFUSED],
-    ).exclude(specimen__in=period.left_out)
+    answered = fields_of(period, Status.SCREENED, Status.REFUSED)
     return _turnaround(period, answered, "created_at", "completed_at", by="created_at")
 
 
@@ -110,13 +107,7 @@ def signing_times(period: Period) -> Turnaround:
 
 def refusals(period: Period) -> Refusals:
     """Count the failed checks of the period's newest refused fields."""
-    refused = (
-        Diagnosis.objects.filter(
-            created_at__gte=period.since, created_at__lt=period.edges[-1], status=Status.REFUSED
-        )
-        .exclude(specimen__in=period.left_out)
-        .order_by("-created_at")[:REFUSALS]
-    )
+    refused = fields_of(period, Status.REFUSED).order_by("-created_at")[:REFUSALS]
     failed: Counter[str] = Counter()
     fields = 0
     for document in refused.values_list("validation", flat=True):
@@ -124,6 +115,19 @@ def refusals(period: Period) -> Refusals:
         checks = (document or {}).get("checks", [])
         failed.update(check["name"] for check in checks if not check["passed"])
     return Refusals(fields, dict(failed.most_common()))
+
+
+def fields_of(period: Period, *statuses: Status) -> QuerySet[Diagnosis]:
+    """Fields that came in during ``period`` and are in one of ``statuses``.
+
+    The status is compared as an expression: asked for the column itself, MySQL takes the index
+    that begins with it and reads the row of nearly every field.
+    """
+    return (
+        Diagnosis.objects.alias(state=Concat("status", Value("")))
+        .filter(created_at__gte=period.since, created_at__lt=period.edges[-1], state__in=statuses)
+        .exclude(specimen__in=period.left_out)
+    )
 
 
 def one_in(count: int, at_most: int) -> int:

@@ -1,6 +1,6 @@
-"""Fills an empty MariaDB with a laboratory's records of some years, by SQL alone.
+"""Fills an empty MariaDB or MySQL with a laboratory's records of some years, by SQL alone.
 
-The server makes the rows itself (``INSERT … SELECT`` from its sequence tables), so a million
+The server makes the rows itself (``INSERT … SELECT`` from a table of numbers), so a million
 diagnoses take minutes. What a row holds follows from its number: each run makes the same.
 """
 
@@ -69,6 +69,7 @@ class Laboratory:
         return [
             # Columns that say nothing here, and those of later versions, take the type's zero.
             "SET SESSION sql_mode = '', foreign_key_checks = 0, unique_checks = 0",
+            *_number_table(self.diagnoses),
             self._users(),
             *_name_tables(),
             self._patients(),
@@ -80,6 +81,7 @@ class Laboratory:
             self._signatures(),
             self._reports(),
             *(self._events(*part) for part in _parts(self.diagnoses)),
+            "DROP TABLE bench_number",
             *(f"ANALYZE TABLE {table}" for table in TABLES),
         ]
 
@@ -88,7 +90,7 @@ class Laboratory:
             INSERT INTO auth_user (id, username, first_name, last_name, password, is_active,
                 date_joined)
             SELECT seq, CONCAT('reader-', seq), 'Reader', CONCAT('Number ', seq), '!', 1, NOW(6)
-            FROM seq_2_to_{USERS}"""
+            FROM {_numbers(2, USERS)}"""
 
     def _patients(self) -> str:
         first = f"FLOOR({len(FIRST_NAMES)} * POW({_chance('first', 'seq')}, 1.5))"
@@ -100,7 +102,7 @@ class Laboratory:
                 CONCAT(family.name, ', ', given.name),
                 DATE('1940-01-01') + INTERVAL FLOOR(30000 * {_chance("born", "seq")}) DAY,
                 ELT(1 + seq % 2, 'female', 'male'), {_arrival("seq", self.patients)}
-            FROM seq_1_to_{self.patients}
+            FROM {_numbers(1, self.patients)}
                 JOIN bench_given given ON given.id = {first}
                 JOIN bench_family family ON family.id = {last}"""
 
@@ -114,7 +116,7 @@ class Laboratory:
                 IF(seq <= {self.patients}, seq, {other}),
                 {arrival} - INTERVAL 3 HOUR, {arrival}, 'wright-giemsa',
                 IF(seq % 4, 'peripheral-blood', 'bone-marrow-aspirate'), '100x', {arrival}
-            FROM seq_1_to_{self.specimens}"""
+            FROM {_numbers(1, self.specimens)}"""
 
     def _diagnoses(self, first: int, last: int) -> str:
         checks, answer = _sql(json.dumps(_validation())), _sql(_probabilities())
@@ -156,7 +158,7 @@ class Laboratory:
             FROM (SELECT seq, specimen, arrival, found,
                     found IN ('suspicious', 'indeterminate', 'not_suspicious') AS judged
                 FROM (SELECT seq, specimen, {arrival} AS arrival, {outcome} AS found
-                    FROM (SELECT seq, {specimen} AS specimen FROM seq_{first}_to_{last}) numbered
+                    FROM (SELECT seq, {specimen} AS specimen FROM {_numbers(first, last)}) numbered
                 ) told
             ) decided"""
 
@@ -241,11 +243,11 @@ class Laboratory:
         return f"""
             INSERT INTO audit_auditevent (at, actor_id, action, target_type, target_id, detail,
                 request_id)
-            SELECT created_at + INTERVAL step.seq MINUTE,
-                IF(step.seq = 2, NULL, created_by_id),
-                CONCAT('diagnosis.', ELT(step.seq, {", ".join(map(_sql, actions))})),
-                'diagnosis.diagnosis', d.id, '{{}}', MD5(d.id * 3 + step.seq)
-            FROM diagnosis_diagnosis d JOIN seq_1_to_3 step
+            SELECT created_at + INTERVAL seq MINUTE,
+                IF(seq = 2, NULL, created_by_id),
+                CONCAT('diagnosis.', ELT(seq, {", ".join(map(_sql, actions))})),
+                'diagnosis.diagnosis', d.id, '{{}}', LEFT(SHA2(d.id * 3 + seq, 256), 32)
+            FROM diagnosis_diagnosis d JOIN {_numbers(1, 3)}
             WHERE d.id BETWEEN {first} AND {last}"""
 
 
@@ -283,7 +285,7 @@ def _sql(text: str) -> str:
 
 def _chance(of: str, key: str) -> str:
     """SQL for a number from 0 to below 1 that looks random and is the same each time."""
-    return f"(CONV(SUBSTR(MD5(CONCAT('{of}', {key})), 1, 8), 16, 10) / 4294967296)"
+    return f"(CONV(SUBSTR(SHA2(CONCAT('{of}', {key}), 256), 1, 8), 16, 10) / 4294967296)"
 
 
 def _in_review(specimen: str) -> str:
@@ -294,6 +296,21 @@ def _arrival(number: str, total: int) -> str:
     """SQL for the time at which the ``number``-th of ``total`` came in; the last came just now."""
     seconds = YEARS * 365 * 86_400
     return f"(NOW(6) - INTERVAL {seconds} * ({total} - {number}) DIV {total} SECOND)"
+
+
+def _number_table(largest: int) -> list[str]:
+    """A table of the numbers from 1 to at least ``largest``."""
+    doublings = range((largest - 1).bit_length())
+    return [
+        "CREATE TABLE bench_number (seq INT PRIMARY KEY)",
+        "INSERT INTO bench_number VALUES (1)",
+        *(f"INSERT INTO bench_number SELECT seq + {2**n} FROM bench_number" for n in doublings),
+    ]
+
+
+def _numbers(first: int, last: int) -> str:
+    """SQL for the numbers from ``first`` to ``last``, in a column ``seq``."""
+    return f"(SELECT seq FROM bench_number WHERE seq BETWEEN {first} AND {last}) numbers"
 
 
 def _name_tables() -> list[str]:

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 @pytest.fixture
 def laboratory() -> Iterator[Laboratory]:
     if connection.vendor != "mysql":
-        pytest.skip("MariaDB makes the rows")
+        pytest.skip("MariaDB or MySQL makes the rows")
     contract: ModelContract = make_contract()
     laboratory = Laboratory(1000, 2, ("a.jpg", "b.jpg"), contract)
     User.objects.create_user("demo", pk=1)

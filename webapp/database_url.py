@@ -47,9 +47,7 @@ def database_settings(url: str) -> dict[str, Any]:
             parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query))
         )
         database: dict[str, Any] = dict(
-            dj_database_url.parse(
-                parts._replace(query="").geturl(), conn_max_age=60, conn_health_checks=True
-            )
+            dj_database_url.parse(url.partition("?")[0], conn_max_age=60, conn_health_checks=True)
         )
     except (ValueError, KeyError) as error:
         raise ImproperlyConfigured(

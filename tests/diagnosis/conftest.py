@@ -128,7 +128,9 @@ def shared_database(
     found = connections.settings["default"]
     if found["ENGINE"].endswith("mysql"):
         request.getfixturevalue("transactional_db")
-        yield "mysql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**found)
+        mode = found["OPTIONS"].get("ssl_mode", "DISABLED")
+        where = "mysql://{USER}:{PASSWORD}@{HOST}:{PORT}/{NAME}".format(**found)
+        yield f"{where}?ssl_mode={mode}"
         return
     path = tmp_path / "db.sqlite3"
     shutil.copy(request.getfixturevalue("_migrated_file"), path)

@@ -1,16 +1,10 @@
-"""Makes or restores a backup, and is killed (SIGKILL) at the step it is told.
-
-``python -m tests.diagnosis.killed_backup STEP FOLDER`` on the database of DATABASE_URL.
-"""
+"""Makes or restores a backup, and is killed (SIGKILL) at the step it is told."""
 
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from unittest import mock
-
-import django
 
 from tests.diagnosis.killed_upload import after, die
 
@@ -115,8 +109,6 @@ def patch_for(step: str) -> Any:
 
 def main(step: str, folder: str) -> None:
     """Do the work; not reached the end if the step was."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-    django.setup()
     from django.core.management import call_command
 
     with patch_for(step):
@@ -124,7 +116,3 @@ def main(step: str, folder: str) -> None:
             call_command("backup", folder)
         else:
             call_command("restore", folder, "--replace")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2])

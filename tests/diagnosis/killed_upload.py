@@ -1,18 +1,12 @@
-"""Uploads one image and screens it, and is killed (SIGKILL) at the step it is told.
-
-``python -m tests.diagnosis.killed_upload STEP FILE`` on the database of DATABASE_URL.
-"""
+"""Uploads one image and screens it, and is killed (SIGKILL) at the step it is told."""
 
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
 from unittest import mock
-
-import django
 
 # In the order of the work. A step named "after" has done what it names.
 STEPS = (
@@ -98,8 +92,6 @@ def patch_for(step: str, upload: bytes) -> Any:
 
 def main(step: str, path: Path) -> None:
     """Do the work; not reached the end if the step was."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-    django.setup()
     from django.contrib.auth.models import User
 
     from diagnosis import screening, services
@@ -114,7 +106,3 @@ def main(step: str, path: Path) -> None:
     ):
         diagnosis, _ = services.diagnosis_create(actor=actor, upload=upload)
         screening.diagnosis_run(diagnosis_id=diagnosis.pk)
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], Path(sys.argv[2]))

@@ -1,15 +1,8 @@
-"""Works off what waits, and is killed (SIGKILL) at the step it is told.
+"""Works off what waits, and is killed (SIGKILL) at the step it is told."""
 
-``python -m tests.diagnosis.killed_worker STEP`` on the database of DATABASE_URL.
-"""
-
-import os
-import sys
 from collections.abc import Callable
 from typing import Any
 from unittest import mock
-
-import django
 
 from tests.diagnosis.killed_upload import after, die
 
@@ -61,15 +54,9 @@ def patch_for(step: str, fields: int) -> Any:
 
 def main(step: str, fields: int) -> None:
     """Take up ``fields`` that are due; not reached the end if the step was."""
-    os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
-    django.setup()
     from diagnosis import screening
     from tests.diagnosis.support import FakePredictor, live, make_contract
 
     predictor = FakePredictor(make_contract())
     with mock.patch("diagnosis.predictor._current", live(predictor)), patch_for(step, fields):
         screening.diagnoses_run_due()
-
-
-if __name__ == "__main__":
-    main(sys.argv[1], int(sys.argv[2]))

@@ -2,9 +2,6 @@
 
 import os
 import shutil
-import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +12,8 @@ from diagnosis.backup.folder import PART
 from diagnosis.backup.marker import marker_path
 from diagnosis.media import media_path
 from diagnosis.models import Diagnosis
+from tests.diagnosis import killed_backup
+from tests.diagnosis.forked import killed_in
 from tests.diagnosis.killed_backup import BACKUP_STEPS, FIRST_WITH_MARKER, RESTORE_STEPS
 from tests.diagnosis.site import (
     Site,
@@ -29,26 +28,19 @@ from tests.diagnosis.site import (
 )
 from tests.diagnosis.support import smear_jpeg
 
-ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def _killed_at(step: str, folder: Path, database: str, store: Path) -> None:
     connections.close_all()  # the restore would find the database in use
-    killed = subprocess.run(
-        [sys.executable, "-m", "tests.diagnosis.killed_backup", step, str(folder)],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "DATABASE_URL": database,
-            "MEDIA_ROOT": str(media_path("")),
-            "MODEL_STORE": str(store),
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
+    killed_in(
+        killed_backup.main,
+        step,
+        str(folder),
+        database=database,
+        MEDIA_ROOT=media_path(""),
+        MODEL_STORE=store,
     )
-    assert killed.returncode == -signal.SIGKILL, killed.stdout + killed.stderr
 
 
 @pytest.mark.parametrize("step", BACKUP_STEPS)

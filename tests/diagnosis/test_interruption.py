@@ -2,9 +2,6 @@
 
 import io
 import os
-import signal
-import subprocess
-import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -19,12 +16,12 @@ from diagnosis.models import Diagnosis
 from diagnosis.selectors import diagnoses_due
 from diagnosis.services import diagnosis_create
 from diagnosis.state import Status
-from tests.diagnosis import killed_worker
+from tests.diagnosis import killed_upload, killed_worker
+from tests.diagnosis.forked import killed_in
 from tests.diagnosis.killed_upload import STEPS
 from tests.diagnosis.support import FakePredictor, smear_jpeg
 from webapp.audit.models import AuditEvent
 
-ROOT = Path(__file__).parents[2]
 FIRST_WITH_FILE = STEPS.index("after the rename")
 FIRST_WITH_ROW = STEPS.index("after the commit")
 
@@ -33,18 +30,6 @@ def _command(*args: str) -> str:
     out = io.StringIO()
     call_command(*args, stdout=out)
     return out.getvalue()
-
-
-def _upload_and_die(step: str, upload: Path, database: str, media: Path) -> None:
-    killed = subprocess.run(
-        [sys.executable, "-m", "tests.diagnosis.killed_upload", step, str(upload)],
-        cwd=ROOT,
-        env={**os.environ, "DATABASE_URL": database, "MEDIA_ROOT": str(media)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
 
 
 def _files() -> list[str]:
@@ -67,7 +52,9 @@ def test_an_upload_killed_at_any_step_loses_nothing(
     User.objects.create_user("sender")
     upload = tmp_path / "upload.jpg"
     upload.write_bytes(smear_jpeg())
-    _upload_and_die(step, upload, shared_database, Path(settings.MEDIA_ROOT))
+    killed_in(
+        killed_upload.main, step, upload, database=shared_database, MEDIA_ROOT=settings.MEDIA_ROOT
+    )
 
     # A row has its file, whole; a file without row is found, and goes when told.
     number = STEPS.index(step)
@@ -121,19 +108,13 @@ def test_a_worker_killed_at_any_step_loses_nothing(
         diagnosis_create(actor=sender, upload=smear_jpeg(seed), deferred=True)[0]
         for seed in range(4)
     ]
-    killed = subprocess.run(
-        [sys.executable, "-m", "tests.diagnosis.killed_worker", step, str(len(rows))],
-        cwd=ROOT,
-        env={
-            **os.environ,
-            "DATABASE_URL": shared_database,
-            "MEDIA_ROOT": str(settings.MEDIA_ROOT),
-        },
-        capture_output=True,
-        text=True,
-        timeout=120,
+    killed_in(
+        killed_worker.main,
+        step,
+        len(rows),
+        database=shared_database,
+        MEDIA_ROOT=settings.MEDIA_ROOT,
     )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
     finished = {"after the first result": 1, "before the last result": len(rows) - 1}.get(step, 0)
     assert Diagnosis.objects.filter(status=Status.SCREENED).count() == finished
     assert "all agree" in _command("check_integrity")

@@ -48,6 +48,12 @@ def test_what_is_asked_for_is_set(query: str, options: dict[str, Any], tmp_path:
     assert found["isolation_level"] == "read committed"
 
 
+def test_a_file_is_where_it_is_said_to_be(tmp_path: Path) -> None:
+    path = tmp_path / "a folder/db.sqlite3"
+    assert database_settings(f"sqlite:///{path}")["NAME"] == str(path)
+    assert path.parent.is_dir()
+
+
 @pytest.mark.parametrize(
     ("url", "says"),
     [

@@ -1,0 +1,45 @@
+"""Runs a part of the product in a process of its own, which may be killed in the middle of it.
+
+Such a process is forked from a server that has loaded the product already: a fresh interpreter
+would take longer than most of what it is to do.
+"""
+
+import multiprocessing
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(["tests.diagnosis.loaded"])
+_AT_MOST_S = 600
+
+
+def killed_in(work: Callable[..., None], *args: Any, database: str, **settings: Path | str) -> None:
+    """Run ``work``, which has to end by SIGKILL; what it says is on the tests' standard error.
+
+    Args:
+        database: DATABASE_URL of the process.
+        settings: Django settings of the process that differ from those of the tests.
+    """
+    process = _SERVER.Process(target=_run, args=(work, args, database, settings))
+    process.start()
+    process.join(_AT_MOST_S)
+    assert process.exitcode == -signal.SIGKILL, f"ended with {process.exitcode}"
+
+
+def _run(
+    work: Callable[..., None], args: tuple[Any, ...], database: str, settings: dict[str, Any]
+) -> None:
+    from django.conf import settings as used
+    from django.db import connections
+
+    from webapp.database_url import database_settings
+
+    configured = connections.configure_settings({"default": database_settings(database)})
+    connections.settings["default"] = configured["default"]
+    if hasattr(connections._connections, "default"):
+        del connections["default"]
+    for name, value in settings.items():
+        setattr(used, name, value)
+    work(*args)

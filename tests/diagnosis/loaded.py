@@ -1,0 +1,15 @@
+"""The product as the tests see it, loaded when this is imported; see ``tests.diagnosis.forked``."""
+
+import os
+
+import django
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
+django.setup()
+
+from django.urls import get_resolver  # noqa: E402
+
+from diagnosis import screening, services  # noqa: E402, F401
+from tests.diagnosis import support  # noqa: E402, F401
+
+get_resolver().url_patterns  # noqa: B018 - loads the views

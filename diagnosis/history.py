@@ -19,7 +19,7 @@ from diagnosis.models import (
 )
 from diagnosis.state import CaseStatus, Status
 from webapp.audit.rules import Frozen, Guard, Rule, fields_but
-from webapp.audit.triggers import triggers_amiss, triggers_make
+from webapp.audit.triggers import triggers_amiss, triggers_make, triggers_to_make
 
 _QUEUE = ("lease_until", "attempts", "attempts_max", "next_attempt_at")
 _ASSIGNMENT = ("specimen", "intake_key")
@@ -136,6 +136,14 @@ RULES = (*FIELDS, *CASES, *SIGNOFF)
 def history_protect(using: str = DEFAULT_DB_ALIAS) -> None:
     """Make the triggers anew."""
     triggers_make(apps.get_app_config("diagnosis"), using, RULES)
+
+
+def history_to_protect(using: str = DEFAULT_DB_ALIAS) -> list[str]:
+    """Names of triggers that the next migration would make, of this app and of the audit trail."""
+    return [
+        *triggers_to_make(apps.get_app_config("diagnosis"), using, RULES),
+        *triggers_to_make(apps.get_app_config("audit"), using),
+    ]
 
 
 def history_unprotected(using: str = DEFAULT_DB_ALIAS) -> list[str]:

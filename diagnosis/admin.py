@@ -3,6 +3,8 @@
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django_tasks_db.admin import DBTaskResultAdmin
+from django_tasks_db.models import DBTaskResult
 
 from diagnosis.models import Amendment, Case, Conclusion, Diagnosis, Report, Review, Signature
 from diagnosis.services import diagnosis_retry
@@ -12,6 +14,14 @@ from webapp.audit.admin import ReadAuditedAdmin, ReadOnlyAdmin
 admin.site.site_header = "Leukemia Detection administration · research use only"
 admin.site.site_title = "Leukemia Detection administration"
 admin.site.index_title = "Patients, specimens, users, audit"
+
+
+admin.site.unregister(DBTaskResult)
+
+
+@admin.register(DBTaskResult)
+class TaskAdmin(ReadOnlyAdmin, ReadAuditedAdmin, DBTaskResultAdmin):
+    """Background tasks; they name rows by their ids."""
 
 
 @admin.register(Diagnosis)

@@ -15,7 +15,7 @@ class DiagnosisConfig(AppConfig):
         """Register checks, the counter of tasks, roles and triggers of every migrated database."""
         from django_tasks.signals import task_finished
 
-        from diagnosis import checks, observed, roles  # noqa: F401
+        from diagnosis import checks, history_check, observed, roles  # noqa: F401
 
         task_finished.connect(observed.task_count)
         post_migrate.connect(roles.roles_ensure, sender=self)

@@ -1,18 +1,46 @@
-"""What of diagnoses, readings and signed cases the database itself keeps as it was."""
+"""What of diagnoses, readings and signed cases the database itself keeps as it was.
+
+Fields are frozen unless they are named here as what moves: a column that is added is history from
+the day it comes.
+"""
 
 from django.apps import apps
 from django.db import DEFAULT_DB_ALIAS
 
-from diagnosis.models import RESULT_FIELDS, Case, Diagnosis, Report, Review
+from diagnosis.models import (
+    FIELD_KINDS,
+    RESULT_FIELDS,
+    Case,
+    Conclusion,
+    Diagnosis,
+    Report,
+    Review,
+    Signature,
+)
 from diagnosis.state import CaseStatus, Status
-from webapp.audit.triggers import Frozen, Guard, triggers_make, triggers_missing
+from webapp.audit.rules import Frozen, Guard, Rule, fields_but
+from webapp.audit.triggers import triggers_amiss, triggers_make, triggers_to_make
 
-# A result is for ever: not even the status moves on from these two.
-RESULTS = Frozen(
-    model=Diagnosis,
-    column="status",
-    values=(Status.SCREENED.value, Status.REFUSED.value),
-    columns=tuple(sorted(RESULT_FIELDS)),
+_QUEUE = ("lease_until", "attempts", "attempts_max", "next_attempt_at")
+_ASSIGNMENT = ("specimen", "intake_key")
+_UPLOAD = ("upload_sha256", "image_sha256", "image_name")  # among RESULT_FIELDS
+_RESULT = tuple(sorted(RESULT_FIELDS - set(_UPLOAD)))
+_FINAL = ", ".join(f"'{status.value}'" for status in (Status.SCREENED, Status.REFUSED))
+
+FIELDS: tuple[Rule, ...] = (
+    Guard(Diagnosis, "delete"),
+    Frozen(
+        Diagnosis, fields_but(Diagnosis, "id", *_QUEUE, *_ASSIGNMENT, *_RESULT), why="as uploaded"
+    ),
+    # A result is for ever: not even the status moves on from these two.
+    Frozen(Diagnosis, _RESULT, f"OLD.status IN ({_FINAL})", why="result"),
+    # An unassigned field gets a specimen once.
+    Frozen(
+        Diagnosis,
+        _ASSIGNMENT,
+        "OLD.specimen_id IS NOT NULL OR NEW.specimen_id IS NULL",
+        why="assignment",
+    ),
 )
 
 # A case is closed while its latest report has no amendment; all earlier ones have one.
@@ -39,9 +67,29 @@ _CASE_OF_FIELD = """(
 _REPORT = "SELECT 1 FROM diagnosis_report p WHERE p.case_id = NEW.id"
 _SIGNED = ", ".join(f"'{status.value}'" for status in (CaseStatus.SIGNED, CaseStatus.AMENDED))
 
-RULES = (
-    RESULTS,
+# Fields that come after the signature are counted, so a closed case still changes: to what is true.
+_COUNTED = {
+    **{
+        name: f"d.outcome = '{name}'"
+        for name in ("suspicious", "indeterminate", "not_suspicious", "rejected")
+    },
+    "waiting": "d.status = 'received'",
+    "failed": "d.status = 'failed'",
+    "reviewed": "d.status = 'screened'"
+    " AND EXISTS (SELECT 1 FROM diagnosis_review r WHERE r.diagnosis_id = d.id)",
+}
+_MISCOUNTED = " OR ".join(
+    f"NEW.{name} <> (SELECT COUNT(*) FROM diagnosis_diagnosis d "  # noqa: S608 - of the above
+    f"WHERE d.specimen_id = NEW.specimen_id AND {which})"
+    for name, which in _COUNTED.items()
+)
+_RECOUNTED = " OR ".join(f"OLD.{name} <> NEW.{name}" for name in _COUNTED)
+_SAME_FIELDS = " AND ".join(f"OLD.{name} = NEW.{name}" for name in FIELD_KINDS)
+
+CASES: tuple[Rule, ...] = (
     Guard(Case, "delete", "never_deleted"),
+    Guard(Case, "insert", "begins_unsigned", f"NEW.status IN ({_SIGNED}) OR NEW.closed <> 0"),
+    Frozen(Case, ("specimen", "created_at"), why="as made"),
     Guard(
         Case,
         "update",
@@ -56,15 +104,33 @@ RULES = (
     ),
     Guard(
         Case,
-        "insert",
-        "begins_unsigned",
-        f"NEW.status IN ({_SIGNED})",
+        "update",
+        "closed_by_report",
+        f"NEW.closed <> OLD.closed AND NEW.closed <> EXISTS ({_CLOSED.format(case='NEW.id')})",
     ),
+    Frozen(
+        Case,
+        ("headline", "rule", "calm"),
+        f"OLD.closed <> 0 AND {_SAME_FIELDS}",
+        why="signed",
+    ),
+    Guard(
+        Case,
+        "update",
+        "signed_miscounted",
+        f"OLD.closed <> 0 AND ({_RECOUNTED}) AND ({_MISCOUNTED})",
+    ),
+)
+SIGNOFF: tuple[Rule, ...] = (
     Guard(Report, "insert", "needs_every_field_read", f"EXISTS ({_UNREAD})"),
     Guard(Report, "insert", "needs_signature", f"NOT EXISTS ({_SIGNATURE})"),
-    Guard(Report, "insert", "needs_amendment", f"EXISTS ({_CLOSED.format(case='NEW.case_id')})"),
+    *(
+        Guard(model, "insert", "needs_amendment", f"EXISTS ({_CLOSED.format(case='NEW.case_id')})")
+        for model in (Report, Conclusion, Signature)
+    ),
     Guard(Review, "insert", "needs_amendment", f"EXISTS ({_CLOSED.format(case=_CASE_OF_FIELD)})"),
 )
+RULES = (*FIELDS, *CASES, *SIGNOFF)
 
 
 def history_protect(using: str = DEFAULT_DB_ALIAS) -> None:
@@ -72,9 +138,17 @@ def history_protect(using: str = DEFAULT_DB_ALIAS) -> None:
     triggers_make(apps.get_app_config("diagnosis"), using, RULES)
 
 
-def history_unprotected(using: str = DEFAULT_DB_ALIAS) -> list[str]:
-    """Names of triggers that are missing, of this app and of the audit trail."""
+def history_to_protect(using: str = DEFAULT_DB_ALIAS) -> list[str]:
+    """Names of triggers that the next migration would make, of this app and of the audit trail."""
     return [
-        *triggers_missing(apps.get_app_config("diagnosis"), using, RULES),
-        *triggers_missing(apps.get_app_config("audit"), using),
+        *triggers_to_make(apps.get_app_config("diagnosis"), using, RULES),
+        *triggers_to_make(apps.get_app_config("audit"), using),
+    ]
+
+
+def history_unprotected(using: str = DEFAULT_DB_ALIAS) -> list[str]:
+    """Names of triggers that are missing or altered, of this app and of the audit trail."""
+    return [
+        *triggers_amiss(apps.get_app_config("diagnosis"), using, RULES),
+        *triggers_amiss(apps.get_app_config("audit"), using),
     ]

@@ -1,10 +1,10 @@
 """Writing patients and specimens: each function is one transaction with its audit events.
 
 Invalid values raise Django's ``ValidationError`` with the fields they belong to. Audit events
-name the fields that changed, never their values.
+keep what a field was and what it became, as who a record belongs to must be told for ever.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
@@ -12,7 +12,8 @@ from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext as _
 
 from patients.models import Patient, Specimen
-from webapp.audit.services import audit_record
+from webapp.audit.services import audit_record, recorded_change, recorded_values
+from webapp.audit.services import listing_record as listing_record
 
 Actor = AbstractBaseUser | AnonymousUser | None
 Row = TypeVar("Row", Patient, Specimen)
@@ -53,9 +54,14 @@ def patient_delete(*, actor: Actor, patient: Patient) -> None:
                     actor=actor,
                     action="specimen.deleted",
                     target=specimen,
-                    detail={"patient_id": patient.pk},
+                    detail={"from": recorded_values(specimen)},
                 )
-            audit_record(actor=actor, action="patient.deleted", target=patient)
+            audit_record(
+                actor=actor,
+                action="patient.deleted",
+                target=patient,
+                detail={"from": recorded_values(patient)},
+            )
             Patient.objects.filter(pk=patient.pk).delete()
     except IntegrityError as error:  # ProtectedError, or the database when a diagnosis raced us
         raise DeletionRefused(
@@ -89,7 +95,7 @@ def specimen_delete(*, actor: Actor, specimen: Specimen) -> None:
                 actor=actor,
                 action="specimen.deleted",
                 target=specimen,
-                detail={"patient_id": specimen.patient_id},
+                detail={"from": recorded_values(specimen)},
             )
             Specimen.objects.filter(pk=specimen.pk).delete()
     except IntegrityError as error:
@@ -100,22 +106,6 @@ def specimen_delete(*, actor: Actor, specimen: Specimen) -> None:
                 "Correct the specimen's details instead."
             ),
         ) from error
-
-
-def listing_record(*, actor: Actor, rows: Iterable[models.Model]) -> None:
-    """Audit that ``actor`` was shown one page of a list of patients or specimens.
-
-    One event a page, with the ids of what was on it; its target is the reader, because an
-    event has one target. An empty page shows nobody's data and leaves no event.
-    """
-    shown = list(rows)
-    if shown and isinstance(actor, models.Model):
-        audit_record(
-            actor=actor,
-            action=f"{shown[0]._meta.model_name}.listed",
-            target=actor,
-            detail={"ids": [row.pk for row in shown]},
-        )
 
 
 def _create(row: Row, actor: Actor) -> Row:
@@ -131,6 +121,7 @@ def _update(row: Row, actor: Actor, changes: Mapping[str, Any]) -> Row:
         # A form has written on `row` already: what changed is only seen against the stored one.
         stored = type(row)._default_manager.select_for_update().get(pk=row.pk)
         before = {name: getattr(stored, name) for name in changes}
+        were = recorded_values(stored)
         for name, value in changes.items():
             setattr(stored, name, value)
         stored.full_clean()
@@ -141,7 +132,7 @@ def _update(row: Row, actor: Actor, changes: Mapping[str, Any]) -> Row:
                 actor=actor,
                 action=f"{row._meta.model_name}.updated",
                 target=stored,
-                detail={"fields": changed},
+                detail=recorded_change(were, recorded_values(stored), changed),
             )
     return stored
 

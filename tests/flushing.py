@@ -51,18 +51,18 @@ def _emptied(connection: BaseDatabaseWrapper, as_migrated: Any) -> bool:
     with connection.cursor() as cursor:
         cursor.execute(asked)
         filled = [name for (name,) in cursor.fetchall()]
-        protecting = {
-            name: statement
-            for name, statement in triggers_there(connection).items()
-            if any(f"BEFORE DELETE ON {quoted(table)} " in statement for table in filled)
-        }
-        for name in protecting:
-            cursor.execute(f"DROP TRIGGER {quoted(name)}")
+        protecting = [
+            trigger
+            for trigger in triggers_there(connection).values()
+            if trigger.table in filled and " BEFORE DELETE " in trigger.statement
+        ]
+        for trigger in protecting:
+            cursor.execute(f"DROP TRIGGER {quoted(trigger.name)}")
         with connection.constraint_checks_disabled():
             for table in filled:
                 cursor.execute(f"DELETE FROM {quoted(table)}")
-        for statement in protecting.values():
-            cursor.execute(statement)
+        for trigger in protecting:
+            cursor.execute(trigger.statement)
     return True
 
 

@@ -30,7 +30,11 @@ def test_writes_and_reads_are_audited(admin_client: Client) -> None:
     admin_client.post(address, form)
     admin_client.post(address, form | {"name": "Silva, Ewa"})
     assert actions() == ["patient.updated", "patient.viewed", "patient.created"]
-    assert AuditEvent.objects.first().detail == {"fields": ["name"]}
+    assert AuditEvent.objects.first().detail == {
+        "fields": ["name"],
+        "from": {"name": "Silva, Eva"},
+        "to": {"name": "Silva, Ewa"},
+    }
 
 
 def test_the_models_rules_hold_here_too(patient: Patient, admin_client: Client) -> None:

@@ -45,7 +45,11 @@ def test_patient_from_cradle_to_grave(api: APIClient) -> None:
     assert created.json()["medical_record_number"] == "AB-1"
     assert AuditEvent.objects.first().action == "patient.viewed"
     assert api.patch(address, {"sex": "other"}).json()["sex"] == "other"
-    assert AuditEvent.objects.first().detail == {"fields": ["sex"]}
+    assert AuditEvent.objects.first().detail == {
+        "fields": ["sex"],
+        "from": {"sex": "male"},
+        "to": {"sex": "other"},
+    }
     replaced = api.put(address, {"medical_record_number": "AB-2", "name": "Nguyen, T"})
     assert replaced.json()["medical_record_number"] == "AB-2"
     assert api.delete(address).status_code == 204

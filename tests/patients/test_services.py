@@ -37,7 +37,7 @@ def test_create_is_audited_with_actor_and_without_values(clinician: User) -> Non
     assert AuditEvent.objects.first().actor == clinician
 
 
-def test_update_names_the_changed_fields_only(patient: Patient) -> None:
+def test_update_keeps_what_changed_from_what_to_what(patient: Patient) -> None:
     changed = services.patient_update(
         actor=None, patient=patient, name="Haddad,  Lena", sex="female", date_of_birth=None
     )
@@ -45,7 +45,11 @@ def test_update_names_the_changed_fields_only(patient: Patient) -> None:
     assert events()[-1] == (
         "patient.updated",
         str(patient.pk),
-        {"fields": ["date_of_birth", "name"]},
+        {
+            "fields": ["date_of_birth", "name"],
+            "from": {"date_of_birth": "2015-03-09", "name": "Haddad, Leila"},
+            "to": {"date_of_birth": None, "name": "Haddad, Lena"},
+        },
     )
 
 
@@ -61,7 +65,11 @@ def test_update_sees_what_a_form_has_already_set(patient: Patient) -> None:
     patient.name = "Haddad, Mona"  # ModelForm does this before the view calls the service
     services.patient_update(actor=None, patient=patient, name="Haddad, Mona")
     assert Patient.objects.get().name == "Haddad, Mona"
-    assert events()[-1][2] == {"fields": ["name"]}
+    assert events()[-1][2] == {
+        "fields": ["name"],
+        "from": {"name": "Haddad, Leila"},
+        "to": {"name": "Haddad, Mona"},
+    }
 
 
 def test_update_refuses_what_is_invalid(patient: Patient) -> None:
@@ -100,14 +108,16 @@ def test_nothing_is_written_without_its_event(
 
 
 def test_delete_takes_the_specimens_along_and_names_each(specimen: Specimen) -> None:
-    patient_id = specimen.patient_id
     services.patient_delete(actor=None, patient=specimen.patient)
     assert not Patient.objects.exists()
     assert not Specimen.objects.exists()
-    assert events()[-2:] == [
-        ("specimen.deleted", str(specimen.pk), {"patient_id": patient_id}),
-        ("patient.deleted", str(patient_id), {}),
-    ]
+    first, second = events()[-2:]
+    assert first[:2] == ("specimen.deleted", str(specimen.pk))
+    assert first[2]["from"]["accession_number"] == "H24-1"
+    assert first[2]["from"]["patient"] == specimen.patient_id
+    assert second[:2] == ("patient.deleted", str(specimen.patient_id))
+    assert second[2]["from"]["medical_record_number"] == "MRN-1"
+    assert second[2]["from"]["date_of_birth"] == "2015-03-09"
 
 
 def test_what_has_a_diagnosis_is_kept(specimen: Specimen, diagnosis: Diagnosis) -> None:

@@ -222,7 +222,11 @@ def test_edit_specimen_keeps_seconds_that_nobody_touched(
     browser.post("/specimens/H24-1/edit", form)
     specimen.refresh_from_db()
     assert (specimen.site, specimen.collected_at.microsecond) == ("other", 250000)
-    assert AuditEvent.objects.first().detail == {"fields": ["objective", "site"]}
+    assert AuditEvent.objects.first().detail == {
+        "fields": ["objective", "site"],
+        "from": {"objective": "unknown", "site": "peripheral-blood"},
+        "to": {"objective": "100x", "site": "other"},
+    }
 
 
 def test_move_specimen_to_another_patient(specimen: Specimen, browser: Client) -> None:
@@ -239,7 +243,11 @@ def test_move_specimen_to_another_patient(specimen: Specimen, browser: Client) -
     assertContains(response, 'value="x-9"')
     browser.post("/specimens/H24-1/edit", form | {"medical_record_number": "x-2"})
     assert Specimen.objects.get().patient == other
-    assert AuditEvent.objects.first().detail == {"fields": ["objective", "patient"]}
+    assert AuditEvent.objects.first().detail == {
+        "fields": ["objective", "patient"],
+        "from": {"objective": "unknown", "patient": specimen.patient_id},
+        "to": {"objective": "100x", "patient": other.pk},
+    }
 
 
 def test_a_refused_accession_number_leaves_the_links_alone(

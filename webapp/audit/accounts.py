@@ -16,10 +16,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from rest_framework.authtoken.models import Token, TokenProxy
 
+from webapp.audit.reads import ReadAuditedAdmin
 from webapp.audit.services import audit_record
 
 
-class _WriteAuditedAdmin(admin.ModelAdmin[Any]):
+class _WriteAuditedAdmin(ReadAuditedAdmin):
     """Where Django admin writes its own log, the audit trail gets its event.
 
     Admin calls these inside the transaction of the write.

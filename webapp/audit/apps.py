@@ -15,7 +15,9 @@ class AuditConfig(AppConfig):
     verbose_name = "Audit"
 
     def ready(self) -> None:
-        """Protect the table of every migrated database."""
+        """Protect the table of every migrated database, and hear who signs in."""
+        from webapp.audit import access  # noqa: F401 - its receivers
+
         pre_migrate.connect(_history_step_aside, sender=self)
         post_migrate.connect(_history_protect, sender=self)
 

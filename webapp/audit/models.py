@@ -9,8 +9,9 @@ from webapp.audit.append_only import AppendOnly
 class AuditEvent(AppendOnly):
     """One write, or one read of patient data.
 
-    ``actor`` is empty for what the system does by itself (worker, command); users with events
-    cannot be deleted, only deactivated. ``detail`` names fields and states, never patient data.
+    ``actor`` is empty for what the system does by itself (worker, command), and where nobody is
+    signed in; users with events cannot be deleted, only deactivated. ``detail`` names fields and
+    states; of what identifies a person or specimen it also keeps what that was and became.
     """
 
     at = models.DateTimeField(auto_now_add=True, db_index=True)

@@ -5,16 +5,19 @@ skips them and warns, as it does of damaged data, so they are taken out before a
 decides. Every walk here is linear in the file.
 """
 
+import itertools
 import re
 import struct
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from functools import partial
 
 APP0, APP2, START_OF_SCAN, END = 0xE0, 0xE2, 0xDA, 0xD9
 ICC_MARK = b"ICC_PROFILE\0"
 ICC_PART = 65_535 - 2 - len(ICC_MARK) - 2  # bytes of a profile that one segment holds
 LONGEST_REMAINDER = 3  # zeros that may belong to the data before them
+USUAL_RUNS = 3  # lengths of runs of zeros that are tried as what a writer adds
 MAX_PICTURES = 100  # looked for behind the first one
 
 # One byte again and again, then fill bytes, then a marker. Anything else between two segments may
@@ -81,37 +84,50 @@ def without_surplus(data: bytes) -> Iterator[bytes]:
     """Forms of ``data`` without the zeros behind the coded data of its scans.
 
     A strict decode has to choose among them: up to ``LONGEST_REMAINDER`` zeros may belong to the
-    data, and only one form is neither too long nor cut off. Zeros in place of lost data are more
-    than that, and no form of them is whole. Nothing comes if there is no surplus.
+    data, and of a form that is too long or cut off the decoder warns. Zeros in place of lost data
+    are more than that, and no form of them is whole. Nothing comes if there is no surplus.
     """
     found = list(segments(data))
     if not found or found[-1].marker != END:
         return
-    tried = data
-    for remainder in range(LONGEST_REMAINDER + 1):
-        form = data[:2] + b"".join(
-            _trimmed(data[one.start : one.end], remainder)
-            if one.marker == START_OF_SCAN
-            else data[one.start : one.end]
-            for one in found
-        )
-        if form == tried:
-            return
-        tried = form
-        yield form
+    pieces = [(data[:2], 0), *itertools.chain.from_iterable(_pieces(data, one) for one in found)]
+    tried = {data}
+    for left in _remainders([zeros for _, zeros in pieces if zeros]):
+        form = b"".join(piece + bytes(left(zeros)) for piece, zeros in pieces)
+        if form not in tried:
+            tried.add(form)
+            yield form
 
 
-def _trimmed(scan: bytes, remainder: int) -> bytes:
-    """A scan with at most ``remainder`` zeros before each restart marker and before its end."""
-    header = 2 + struct.unpack_from(">H", scan, 2)[0]
-    parts = _RESTART.split(scan[header:])
-    for number in range(0, len(parts), 2):
-        coded = parts[number].rstrip(b"\xff")  # fill bytes; data writes its own FF as FF 00
-        bare = coded.rstrip(b"\0")
-        if bare.endswith(b"\xff"):
-            bare += b"\0"
-        parts[number] = coded[: len(bare) + remainder]
-    return scan[:header] + b"".join(parts)
+def _pieces(data: bytes, one: Segment) -> Iterator[tuple[bytes, int]]:
+    """What a segment consists of, and how many zeros stand behind each part of coded data."""
+    if one.marker != START_OF_SCAN:
+        yield data[one.start : one.end], 0
+        return
+    coded = one.start + 2 + struct.unpack_from(">H", data, one.start + 2)[0]
+    yield data[one.start : coded], 0
+    for number, part in enumerate(_RESTART.split(data[coded : one.end])):
+        if number % 2:
+            yield part, 0
+            continue
+        filled = part.rstrip(b"\xff")  # fill bytes; data writes its own FF as FF 00
+        bare = filled.rstrip(b"\0")
+        bare += b"\0" * bare.endswith(b"\xff")
+        yield bare, len(filled) - len(bare)
+
+
+def _remainders(runs: list[int]) -> Iterator[Callable[[int], int]]:
+    """What may be left of a run of zeros: nothing, what is above the usual surplus, or a few."""
+    yield lambda run: 0
+    for surplus, _ in Counter(runs).most_common(USUAL_RUNS):
+        yield partial(_above, surplus)
+    for most in range(1, LONGEST_REMAINDER + 1):
+        yield partial(min, most)
+
+
+def _above(surplus: int, run: int) -> int:
+    """A writer adds as much everywhere; a shorter run belongs to the data."""
+    return run if run < surplus else min(run - surplus, LONGEST_REMAINDER)
 
 
 def strip_jpeg_metadata(data: bytes, profile: bytes | None = b"") -> bytes:
@@ -130,7 +146,7 @@ def strip_jpeg_metadata(data: bytes, profile: bytes | None = b"") -> bytes:
         own_profile = one.marker == APP2 and kept[4:].startswith(ICC_MARK)
         if one.marker == APP0 and not rest:
             head.append(kept)  # JFIF is the first segment or is none
-        elif own_profile and profile is None or not _is_metadata(one.marker):
+        elif (own_profile and profile is None) or not _is_metadata(one.marker):
             rest.append(kept)
     return b"".join([*head, *_profile_segments(profile or b""), *rest, b"\xff\xd9"])
 
@@ -171,7 +187,7 @@ def larger_picture_follows(data: bytes, pixels: int) -> bool:
 
 def _pixels(data: bytes, start: int) -> int:
     """Of the picture at ``start`` as its header declares it; 0 if it has none."""
-    for one in islice(segments(data, start), 1000):
+    for one in itertools.islice(segments(data, start), 1000):
         if one.marker in _FRAMES and one.end - one.start >= 9:
             height, width = struct.unpack_from(">HH", data, one.start + 5)
             return int(height * width)

@@ -16,7 +16,7 @@ from diagnosis.words import gettext_noop as _
 MAX_DIRECTORIES = 1000  # a pyramid has some ten
 MAX_ENTRIES = 1000  # of one directory; a camera writes some hundred
 
-WIDTH, LENGTH, BITS, PHOTOMETRIC = 256, 257, 258, 262
+WIDTH, LENGTH, BITS, PHOTOMETRIC, PLANAR = 256, 257, 258, 262, 284
 SUBFILE, OLD_SUBFILE, SUB_DIRECTORIES, SAMPLE_FORMAT = 254, 255, 330, 339
 ORIENTATION, ICC_PROFILE = 274, 34675
 REDUCED, MASK, DEPTH = 1, 4, 8  # bits of SUBFILE
@@ -95,7 +95,7 @@ class _Directory:
 
 
 _READ = (
-    WIDTH, LENGTH, BITS, PHOTOMETRIC, SUBFILE, OLD_SUBFILE, SUB_DIRECTORIES, SAMPLE_FORMAT,
+    WIDTH, LENGTH, BITS, PHOTOMETRIC, PLANAR, SUBFILE, OLD_SUBFILE, SUB_DIRECTORIES, SAMPLE_FORMAT,
 )  # fmt: skip
 
 
@@ -218,6 +218,8 @@ def _choice(pictures: list[_Directory]) -> _Directory:
 def _require_samples(chosen: _Directory) -> None:
     bits, kinds = chosen.values.get(BITS, (1,)), set(chosen.values.get(SAMPLE_FORMAT, (1,)))
     taken = {8, 16} if chosen.first(PHOTOMETRIC) in COLOURS else {1, 2, 4, 8, 16, 32}
+    if chosen.first(PLANAR) == 2:  # Pillow takes samples of 16 bits, each colour by itself, for 8
+        taken = taken - {16}
     if BITS in chosen.entries and not (set(bits) <= taken and kinds <= {1, 4}):
         raise ImageRefused(
             "sample_depth",

@@ -30,7 +30,7 @@ from diagnosis.imaging.refusals import (
     several_frames,
     too_many_pixels,
 )
-from diagnosis.imaging.stated import stated_profile
+from diagnosis.imaging.stated import stated_profile, without_profile
 from diagnosis.words import gettext_noop as _
 
 __all__ = ["DecodedImage", "StoredImage", "decode", "strip_jpeg_metadata", "to_stored"]
@@ -176,7 +176,7 @@ def _open(data: bytes) -> tuple[Image.Image, bytes]:
     """Read the header only, and refuse what can be refused from it.
 
     Gives the opened image and the bytes it is of: of a TIFF file with its photograph first, of a
-    JPEG file without surplus bytes in its header.
+    JPEG file without surplus bytes in its header, of a PNG file without a profile Pillow refuses.
     """
     if not data:
         raise ImageRefused("empty_image", _("The file is empty."), _("Choose the file again."))
@@ -203,14 +203,14 @@ def _open(data: bytes) -> tuple[Image.Image, bytes]:
 
 
 def _opened(data: bytes) -> tuple[Image.Image, bytes]:
-    """As ``_open``; Pillow takes no byte between the segments of a JPEG file."""
+    """As ``_open``; Pillow refuses a file for bytes that mean nothing and for a bad profile."""
     try:
         return Image.open(io.BytesIO(data), formats=FORMATS), data
     except PILLOW_ERRORS:
-        without = jpeg.without_gaps(data) if jpeg.is_jpeg(data) else data
-        if without is data:
+        mended = jpeg.without_gaps(data) if jpeg.is_jpeg(data) else without_profile(data)
+        if mended is data:
             raise
-        return Image.open(io.BytesIO(without), formats=FORMATS), without
+        return Image.open(io.BytesIO(mended), formats=FORMATS), mended
 
 
 def _unreadable(data: bytes) -> ImageRefused:

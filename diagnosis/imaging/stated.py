@@ -1,6 +1,7 @@
 """The colour space that a file states, as an ICC profile, wherever its format has put it."""
 
 import struct
+import zlib
 from collections.abc import Iterator
 
 from PIL import ExifTags, Image
@@ -13,6 +14,8 @@ ENCODED_SRGB = (45_455, (31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000,
 ROUNDING = 100  # in gAMA and cHRM, of 100,000
 
 BROKEN = b"\0"  # in place of a profile that was stated and cannot be had; the record shall say so
+
+_SKIPPED = b"iCCPnone\0\0none"  # which no zlib unpacks
 
 # PNG's cICP names spaces by the numbers of ITU-T H.273; these are the ones that are no film.
 _PRIMARIES = {1: ("BT.709", icc.SRGB), 9: ("BT.2020", icc.BT2020), 12: ("Display P3", icc.P3)}
@@ -108,13 +111,32 @@ def _of_numbers(cicp: bytes) -> bytes:
     return icc.rgb_profile(name, points, icc.D65, _CURVES[curve])
 
 
+def without_profile(data: bytes) -> bytes:
+    """A PNG file with a profile in place of its own that Pillow skips, or ``data`` without any.
+
+    Pillow refuses the whole file for a profile that is too large or packed in another way.
+    """
+    for name, position, length in _png_places(data):
+        if name == b"iCCP":
+            skipped = struct.pack(">L", len(_SKIPPED) - 4) + _SKIPPED
+            skipped += struct.pack(">L", zlib.crc32(_SKIPPED))
+            return data[:position] + skipped + data[position + 12 + length :]
+    return data
+
+
 def _png_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Name and content of the small chunks before the pixels."""
-    position = 8
+    for name, position, length in _png_places(data):
+        if name in (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"iCCP"):
+            yield name, data[position + 8 : position + 8 + min(length, 32)]
+
+
+def _png_places(data: bytes) -> Iterator[tuple[bytes, int, int]]:
+    """Name, place and length of every chunk before the pixels."""
+    position = 8 if data.startswith(b"\x89PNG") else len(data)
     while position + 8 <= len(data):
         length, name = struct.unpack_from(">L4s", data, position)
         if name == b"IDAT":
             return
-        if name in (b"cICP", b"sRGB", b"gAMA", b"cHRM", b"iCCP"):
-            yield name, data[position + 8 : position + 8 + min(length, 32)]
+        yield name, position, length
         position += 12 + length

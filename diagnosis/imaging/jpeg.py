@@ -140,7 +140,7 @@ def strip_jpeg_metadata(data: bytes, profile: bytes | None = b"") -> bytes:
         profile: the ICC profile that the result carries in place of the file's own; ``None``
             leaves that as it is.
     """
-    head, rest = [data[:2]], []
+    head, rest = [data[:2]], list[bytes]()
     for one in segments(data):
         kept = data[one.start : one.end]
         own_profile = one.marker == APP2 and kept[4:].startswith(ICC_MARK)

@@ -89,6 +89,27 @@ def test_zeros_of_the_data_itself_are_kept(kind: str) -> None:
     np.testing.assert_array_equal(decode(data).rgb, decode(CLEAN[kind]).rgb)
 
 
+def _scan(*intervals: bytes) -> bytes:
+    """What only has the marks of a JPEG file: a scan of these intervals."""
+    coded = intervals[0] + b"".join(
+        bytes([0xFF, 0xD0 + number]) + interval for number, interval in enumerate(intervals[1:])
+    )
+    return b"\xff\xd8\xff\xda\0\3\0" + coded + b"\xff\xd9"
+
+
+def test_which_forms_are_tried() -> None:
+    """First none of the zeros; then what remains if a writer adds as many everywhere."""
+    forms = list(without_surplus(_scan(b"\1\xff\0\0\0", b"\2\0\0\xff", b"\3\0\0\0", b"\4\0\0")))
+    assert forms[0] == _scan(b"\1\xff\0", b"\2", b"\3", b"\4")
+    assert forms[1] == _scan(b"\1\xff\0", b"\2", b"\3\0", b"\4")
+    assert forms[2:] == [
+        _scan(b"\1\xff\0\0\0", b"\2\0\0", b"\3", b"\4\0\0"),
+        _scan(b"\1\xff\0\0", b"\2\0", b"\3\0", b"\4\0"),
+        _scan(b"\1\xff\0\0\0", b"\2\0\0", b"\3\0\0", b"\4\0\0"),
+        _scan(b"\1\xff\0\0\0", b"\2\0\0", b"\3\0\0\0", b"\4\0\0"),
+    ]
+
+
 def test_surplus_in_the_jpeg_of_a_dicom_file_is_dropped() -> None:
     from pydicom.encaps import encapsulate
     from pydicom.uid import JPEGBaseline8Bit

@@ -13,11 +13,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from diagnosis.imaging.refusals import damaged
+
 APP0, APP2, START_OF_SCAN, END = 0xE0, 0xE2, 0xDA, 0xD9
 ICC_MARK = b"ICC_PROFILE\0"
 ICC_PART = 65_535 - 2 - len(ICC_MARK) - 2  # bytes of a profile that one segment holds
 LONGEST_REMAINDER = 3  # zeros that may belong to the data before them
 USUAL_RUNS = 3  # lengths of runs of zeros that are tried as what a writer adds
+MAX_SEGMENTS = 10_000  # a profile or a film in a file of 20 MB takes some three hundred
+MAX_INTERVALS = 100_000  # cameras restart at every row of blocks or so
 MAX_PICTURES = 100  # looked for behind the first one
 
 # One byte again and again, then fill bytes, then a marker. Anything else between two segments may
@@ -47,9 +51,16 @@ def segments(data: bytes, start: int = 0) -> Iterator[Segment]:
 
     Stops before whatever is cut off or separated from what precedes it by more than one byte's
     repetition.
+
+    Raises:
+        ImageRefused: more segments than any writer makes, each of which costs time.
     """
     position = start + 2
+    seen = 0
     while match := _NEXT.match(data, position):
+        seen += 1
+        if seen > MAX_SEGMENTS:
+            raise damaged()
         marker, begins = match[2][0], match.end() - 2
         if marker == END or marker == 0x01 or 0xD0 <= marker <= 0xD8:
             end = match.end()  # these have no length
@@ -88,7 +99,8 @@ def without_surplus(data: bytes) -> Iterator[bytes]:
     are more than that, and no form of them is whole. Nothing comes if there is no surplus.
     """
     found = list(segments(data))
-    if not found or found[-1].marker != END:
+    intervals = sum(data.count(bytes([0xFF, marker])) for marker in range(0xD0, 0xD8))
+    if not found or found[-1].marker != END or intervals > MAX_INTERVALS:
         return
     pieces = [(data[:2], 0), *itertools.chain.from_iterable(_pieces(data, one) for one in found)]
     tried = {data}

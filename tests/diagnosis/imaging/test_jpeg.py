@@ -13,7 +13,13 @@ from PIL import Image
 
 from diagnosis.errors import ImageRefused
 from diagnosis.imaging.decode import decode, to_stored
-from diagnosis.imaging.jpeg import segments, without_gaps, without_surplus
+from diagnosis.imaging.jpeg import (
+    MAX_INTERVALS,
+    MAX_SEGMENTS,
+    segments,
+    without_gaps,
+    without_surplus,
+)
 from diagnosis.imaging.synthetic import draw_smear
 from tests.diagnosis.dicom_files import dicom
 from tests.diagnosis.support import encode
@@ -136,6 +142,15 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 def test_damage_is_still_refused(kind: str, damage: str) -> None:
     with pytest.raises(ImageRefused, match="damaged_image"):
         to_stored(DAMAGE[damage](CLEAN[kind]))
+
+
+def test_what_would_cost_much_is_not_walked_through() -> None:
+    data = CLEAN["plain"]
+    comments = data[:2] + b"\xff\xfe\0\2" * (MAX_SEGMENTS + 1) + data[2:]
+    with pytest.raises(ImageRefused, match="damaged_image"):
+        to_stored(comments)
+    intervals = b"\0\xff\xd1" * (MAX_INTERVALS + 1)
+    assert list(without_surplus(data[:-2] + intervals + data[-2:])) == []
 
 
 def test_a_lost_interval_is_refused() -> None:

@@ -76,6 +76,7 @@ def diagnosis_create(
         media_type=stored.media_type,
         width=stored.width,
         height=stored.height,
+        colour_conversion=stored.colour_conversion,
         created_by=actor,  # type: ignore[misc]
         next_attempt_at=timezone.now() if deferred else None,  # a row without belongs to its caller
     )

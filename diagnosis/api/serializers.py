@@ -145,6 +145,11 @@ class DiagnosisSerializer(serializers.ModelSerializer[Diagnosis]):
     is_demonstration = serializers.SerializerMethodField(
         help_text="Drawn by the software, of no person."
     )
+    colour_conversion = serializers.CharField(
+        allow_blank=True,
+        help_text="What was done about the file's colour profile: empty where its pixels were sRGB "
+        "or said nothing, `converted: ` and the profile's name, or `ignored: ` and why.",
+    )
     failure = serializers.CharField(
         allow_blank=True, help_text="Why a `failed` field has no result; otherwise empty."
     )
@@ -164,6 +169,7 @@ class DiagnosisSerializer(serializers.ModelSerializer[Diagnosis]):
             "specimen",
             "is_demonstration",
             "file_name",
+            "colour_conversion",
             "failure",
             "created_at",
             "links",

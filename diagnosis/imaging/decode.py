@@ -6,20 +6,34 @@ gives the same pixels for an upload and for its stored form.
 """
 
 import io
+import itertools
 import re
-import struct
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from diagnosis.errors import ImageRefused
+from diagnosis.imaging import jpeg, tiff
+from diagnosis.imaging.colour import Conversion, conversion
 from diagnosis.imaging.dicom import dicom_picture, is_dicom
-from diagnosis.imaging.refusals import damaged, require_size, several_frames, too_many_pixels
+from diagnosis.imaging.jpeg import strip_jpeg_metadata
+from diagnosis.imaging.pixels import PILLOW_ERRORS, pixel_mode, to_rgb
+from diagnosis.imaging.refusals import (
+    damaged,
+    reduced_picture,
+    require_size,
+    several_frames,
+    too_many_pixels,
+)
+from diagnosis.imaging.stated import stated_profile, without_profile
 from diagnosis.words import gettext_noop as _
+
+__all__ = ["DecodedImage", "StoredImage", "decode", "strip_jpeg_metadata", "to_stored"]
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
 MAX_JPEG_SCANS = (
@@ -31,9 +45,6 @@ TILE_TAGS = (322, 323)  # width and height of a TIFF file's tiles
 
 _SCAN = re.compile(rb"\xff\xda")  # never occurs inside the data of a scan
 
-# Pillow reports a damaged file with any of these, depending on the plug-in.
-_PILLOW_ERRORS = (OSError, ValueError, SyntaxError, TypeError, EOFError, IndexError, struct.error)
-
 
 @dataclass(frozen=True, eq=False)
 class DecodedImage:
@@ -42,11 +53,13 @@ class DecodedImage:
     Attributes:
         rgb: uint8 [H, W, 3]; smaller than the file by ``scale`` where decoding was scaled.
         width, height: of the file in pixels, upright.
+        colour_conversion: what was done about the file's colour profile; see ``Conversion.note``.
     """
 
     rgb: NDArray[np.uint8]
     width: int
     height: int
+    colour_conversion: str = ""
 
     @property
     def scale(self) -> float:
@@ -56,18 +69,21 @@ class DecodedImage:
 
 @dataclass(frozen=True)
 class StoredImage:
-    """What is kept of an upload: no metadata, upright, 8-bit RGB (or grey JPEG).
+    """What is kept of an upload: no metadata, upright, 8-bit sRGB, or a JPEG with its own colours.
 
     Attributes:
         data: the encoded bytes the model will see.
         media_type: ``image/jpeg`` or ``image/png``.
         width, height: in pixels.
+        colour_conversion: what was done about the upload's colour profile; see
+            ``Conversion.note``.
     """
 
     data: bytes
     media_type: str
     width: int
     height: int
+    colour_conversion: str = ""
 
     @property
     def extension(self) -> str:
@@ -76,139 +92,148 @@ class StoredImage:
 
 
 def decode(data: bytes) -> DecodedImage:
-    """Decode an image file.
+    """Decode an image file to sRGB.
 
     JPEG of 896 pixels and more on both sides is decoded inside the DCT at four, three, two or
     one eighth of its size, never below 448 pixels a side. CMYK, 16-bit and palette images become
-    8-bit RGB, transparency is laid over white, EXIF rotation is applied.
+    8-bit RGB, colour profiles are applied, transparency is laid over white, EXIF rotation is
+    applied.
 
     Raises:
         ImageRefused: empty, not an image, of a format not taken, animated, too large, too costly
-            or damaged; of DICOM, whatever is no single photograph through a microscope.
+            or damaged; a reduced copy or unprocessed data of a camera in place of a photograph;
+            of DICOM, whatever is no single photograph through a microscope.
     """
-    data_or_rgb = _unwrapped(data)
-    if not isinstance(data_or_rgb, bytes):
-        return _whole(data_or_rgb)
-    with _open(data_or_rgb) as image:
-        if _is_plain_jpeg(image):
-            return _decode_jpeg(data_or_rgb, image.width, image.height)
-        return _whole(_to_rgb(image))
+    return _read(data)[0]
 
 
 def to_stored(data: bytes) -> StoredImage:
     """The form in which an upload is kept.
 
-    A plain JPEG loses its metadata segments without recompression; anything else becomes a
-    PNG of the decoded pixels. Every file is decoded once on the way, so that what is stored
-    can be read.
+    A plain JPEG loses its metadata segments without recompression, but for a colour profile
+    that its pixels need; anything else becomes a PNG of the decoded pixels. Every file is decoded
+    once on the way, so that what is stored can be read.
 
     Raises:
         ImageRefused: as for ``decode``.
     """
-    data_or_rgb = _unwrapped(data)
-    if not isinstance(data_or_rgb, bytes):
-        return _as_png(_whole(data_or_rgb))
-    decoded = decode(data_or_rgb)
-    with _open(data_or_rgb) as image:
+    decoded, kept = _read(data)
+    if kept is None:
+        return _as_png(decoded)
+    return StoredImage(kept, "image/jpeg", decoded.width, decoded.height, decoded.colour_conversion)
+
+
+def _read(data: bytes) -> tuple[DecodedImage, bytes | None]:
+    """The decoded picture, and the JPEG to keep if its coded data can stay as they are."""
+    picture, profile = _unwrapped(data)
+    if not isinstance(picture, bytes):
+        colours = conversion(profile, "RGB")
+        return _whole(colours.apply(picture), colours), None
+    image, data = _open(picture)
+    with image:
+        colours = conversion(stated_profile(image, data), pixel_mode(image))
+        if image.format not in ("JPEG", "MPO"):
+            return _whole(to_rgb(image, data, colours), colours), None
         plain = _is_plain_jpeg(image)
-    if plain:
-        stripped = strip_jpeg_metadata(data_or_rgb)
-        return StoredImage(stripped, "image/jpeg", decoded.width, decoded.height)
-    return _as_png(decoded)
+        pixels, data = _strictly(data, image, plain)
+        if not plain:
+            upright = to_rgb(image, data, colours)
+            return _whole(upright, colours), None
+    if colours.converts:
+        pixels = colours.apply(pixels if image.mode == "RGB" else pixels[..., 0])
+    decoded = DecodedImage(pixels, image.width, image.height, colours.note)
+    return decoded, strip_jpeg_metadata(data, colours.profile)
 
 
-def _unwrapped(data: bytes) -> bytes | NDArray[np.uint8]:
-    """``data``, or the picture in it if it is a DICOM file.
+def _unwrapped(data: bytes) -> tuple[bytes | NDArray[np.uint8], bytes]:
+    """``data``, or the picture in it if it is a DICOM file; with the profile of pixels.
 
     An embedded JPEG file loses its metadata here: only the DICOM elements around it say what the
-    picture is, and no viewer would turn it by its EXIF.
+    picture is, and no viewer would turn it by its EXIF. Their profile goes before its own.
     """
     if not is_dicom(data):
-        return data
-    picture = dicom_picture(data)
-    return strip_jpeg_metadata(picture) if isinstance(picture, bytes) else picture
+        return data, b""
+    picture, profile = dicom_picture(data)
+    if not isinstance(picture, bytes):
+        return picture, profile
+    return strip_jpeg_metadata(picture, profile or None), b""
 
 
-def _whole(rgb: NDArray[np.uint8]) -> DecodedImage:
-    return DecodedImage(rgb, width=rgb.shape[1], height=rgb.shape[0])
+def _whole(rgb: NDArray[np.uint8], colours: Conversion) -> DecodedImage:
+    return DecodedImage(rgb, rgb.shape[1], rgb.shape[0], colours.note)
 
 
 def _as_png(decoded: DecodedImage) -> StoredImage:
     ok, png = cv2.imencode(".png", cv2.cvtColor(decoded.rgb, cv2.COLOR_RGB2BGR))
     if not ok:
         raise RuntimeError("OpenCV could not encode a PNG")
-    return StoredImage(png.tobytes(), "image/png", decoded.width, decoded.height)
+    return StoredImage(
+        png.tobytes(), "image/png", decoded.width, decoded.height, decoded.colour_conversion
+    )
 
 
-def strip_jpeg_metadata(data: bytes) -> bytes:
-    """A JPEG without EXIF, XMP, ICC, comments, previews and whatever follows its end.
+def _open(data: bytes) -> tuple[Image.Image, bytes]:
+    """Read the header only, and refuse what can be refused from it.
 
-    Keeps APP0 (JFIF) and APP14 (Adobe: says how colours are coded) and copies the entropy-coded
-    scans byte for byte. Expects a file that ``decode`` accepted.
+    Gives the opened image and the bytes it is of: of a TIFF file with its photograph first, of a
+    JPEG file without surplus bytes in its header, of a PNG file without a profile Pillow refuses.
     """
-    kept = bytearray(data[:2])
-    position = 2
-    while position + 4 <= len(data) and data[position] == 0xFF:
-        marker = data[position + 1]
-        if marker == 0xFF:  # a fill byte before a marker
-            position += 1
-            continue
-        if marker == 0xD9:
-            break
-        (length,) = struct.unpack_from(">H", data, position + 2)
-        end = position + 2 + length
-        if marker == 0xDA:
-            end = _end_of_scan(data, end)
-        if not (0xE1 <= marker <= 0xED or marker in (0xEF, 0xFE)):
-            kept += data[position:end]
-        position = end
-    return bytes(kept) + b"\xff\xd9"
-
-
-def _end_of_scan(data: bytes, position: int) -> int:
-    """Offset of the first marker after the scan data at ``position`` that is no restart."""
-    while True:
-        position = data.find(b"\xff", position)
-        if position < 0 or position + 1 >= len(data):
-            return len(data)
-        following = data[position + 1]
-        if following == 0x00 or 0xD0 <= following <= 0xD7:
-            position += 2
-        elif following == 0xFF:
-            position += 1
-        else:
-            return position
-
-
-def _open(data: bytes) -> Image.Image:
-    """Read the header only, and refuse what can be refused from it."""
     if not data:
         raise ImageRefused("empty_image", _("The file is empty."), _("Choose the file again."))
+    if data.startswith(tiff.RAW_STARTS):
+        raise tiff.raw_photograph()
+    if tiff.is_tiff(data):
+        data = tiff.photograph(data)
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image, data = _opened(data)
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
         # A tile is decoded whole, however small the picture in it is.
         tile = [int(getattr(image, "tag_v2", {}).get(tag, 0)) for tag in TILE_TAGS]
     except Image.DecompressionBombError as error:
         raise too_many_pixels() from error
-    except _PILLOW_ERRORS as error:
-        raise ImageRefused(
-            "not_an_image",
-            _("The file is not an image that can be read."),
-            _("Send a JPEG, PNG, TIFF, BMP, WebP, GIF or DICOM file."),
-        ) from error
+    except PILLOW_ERRORS as error:
+        raise _unreadable(data) from error
     require_size(image.width, image.height)
     require_size(*tile)
     if frames > 1:
         raise several_frames(frames)
-    if image.format in ("JPEG", "MPO") and len(_SCAN.findall(data)) > MAX_JPEG_SCANS:
+    if image.format in ("JPEG", "MPO"):
+        _require_photograph(data, image.width * image.height)
+    return image, data
+
+
+def _opened(data: bytes) -> tuple[Image.Image, bytes]:
+    """As ``_open``; Pillow refuses a file for bytes that mean nothing and for a bad profile."""
+    try:
+        return Image.open(io.BytesIO(data), formats=FORMATS), data
+    except PILLOW_ERRORS:
+        mended = jpeg.without_gaps(data) if jpeg.is_jpeg(data) else without_profile(data)
+        if mended is data:
+            raise
+        return Image.open(io.BytesIO(mended), formats=FORMATS), mended
+
+
+def _unreadable(data: bytes) -> ImageRefused:
+    if tiff.is_tiff(data):
+        return tiff.unreadable()
+    return ImageRefused(
+        "not_an_image",
+        _("The file is not an image that can be read."),
+        _("Send a JPEG, PNG, TIFF, BMP, WebP, GIF or DICOM file."),
+    )
+
+
+def _require_photograph(data: bytes, pixels: int) -> None:
+    """Of a JPEG file: few enough passes, and no larger picture behind the first one."""
+    if len(_SCAN.findall(data)) > MAX_JPEG_SCANS:
         raise ImageRefused(
             "too_many_scans",
             _("The JPEG file is coded in more than {passes} passes."),
             _("Export the picture again as an ordinary JPEG or PNG file."),
             passes=MAX_JPEG_SCANS,
         )
-    return image
+    if jpeg.larger_picture_follows(data, pixels):
+        raise reduced_picture()
 
 
 def _is_plain_jpeg(image: Image.Image) -> bool:
@@ -217,40 +242,25 @@ def _is_plain_jpeg(image: Image.Image) -> bool:
         return False
     try:
         return image.getexif().get(ORIENTATION_TAG, 1) in (0, 1)
-    except _PILLOW_ERRORS:  # unreadable EXIF: nothing says the picture is rotated
+    except PILLOW_ERRORS:  # unreadable EXIF: nothing says the picture is rotated
         return True
 
 
-def _decode_jpeg(data: bytes, width: int, height: int) -> DecodedImage:
-    """Strict decode: a warning of the decoder means damaged pixels, which no model may judge."""
-    side = SCALED_DECODE_SIDE
-    scaling = (
-        {"min_height": side, "min_width": side, "min_factor": 2.0}
-        if min(width, height) >= 2 * side
-        else {}
-    )
-    try:
-        rgb = simplejpeg.decode_jpeg(data, colorspace="RGB", strict=True, **scaling)
-    except ValueError as error:
-        raise damaged() from error
-    return DecodedImage(rgb, width=width, height=height)
+def _strictly(data: bytes, image: Image.Image, plain: bool) -> tuple[NDArray[np.uint8], bytes]:
+    """Pixels of a JPEG file, and the file without the surplus bytes that stood in their way.
 
-
-def _to_rgb(image: Image.Image) -> NDArray[np.uint8]:
-    """Upright 8-bit RGB pixels of any image Pillow can open."""
-    try:
-        image.load()
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode in ("I;16", "I;16B", "I;16L", "I"):
-            grey = np.asarray(upright).astype(np.float64)
-            eight = np.round(np.clip(grey, 0, 65535) / 257).astype(np.uint8)
-            return np.repeat(eight[..., np.newaxis], 3, axis=2)
-        if upright.has_transparency_data:
-            layer = upright.convert("RGBA")
-            white = Image.new("RGBA", layer.size, "white")
-            upright = Image.alpha_composite(white, layer)
-        return np.array(upright.convert("RGB"))
-    except Image.DecompressionBombError as error:
-        raise too_many_pixels() from error
-    except (*_PILLOW_ERRORS, MemoryError) as error:
-        raise damaged() from error
+    A warning of the decoder means damaged pixels, which no model may judge. Of a file that is not
+    plain the pixels are good for nothing but this judgement.
+    """
+    options: dict[str, Any] = {"colorspace": "CMYK" if image.mode == "CMYK" else "RGB"}
+    if not plain:
+        options |= {"min_height": 1, "min_width": 1, "min_factor": 8.0}
+    elif min(image.size) >= 2 * SCALED_DECODE_SIDE:
+        side = SCALED_DECODE_SIDE
+        options |= {"min_height": side, "min_width": side, "min_factor": 2.0}
+    for form in itertools.chain([data], jpeg.without_surplus(data)):
+        try:
+            return simplejpeg.decode_jpeg(form, strict=True, **options), form
+        except ValueError:
+            continue
+    raise damaged()

@@ -19,7 +19,15 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from diagnosis.errors import ImageRefused
-from diagnosis.imaging.refusals import damaged, require_size, several_frames, too_many_pixels
+from diagnosis.imaging.jpeg import without_gaps
+from diagnosis.imaging.refusals import (
+    damaged,
+    reduced_picture,
+    require_size,
+    several_frames,
+    too_many_pixels,
+)
+from diagnosis.imaging.stated import dicom_profile
 from diagnosis.words import gettext_noop as _
 
 MICROSCOPIC = ("1.2.840.10008.5.1.4.1.1.77.1.2", "1.2.840.10008.5.1.4.1.1.77.1.3")
@@ -37,8 +45,13 @@ _WANTED = (
     "Columns",
     "BitsAllocated",
     "BitsStored",
+    "ICCProfile",
+    "ColorSpace",
+    "OpticalPathSequence",
+    "ImageType",
     "PixelData",
 )
+_REDUCED = {"THUMBNAIL", "RESAMPLED", "OVERVIEW", "LOCALIZER", "LABEL"}  # of Image Type
 _META_ELEMENTS, _PIXEL_DATA = 2, 0x7FE00010
 _AS_JPEG_OR_TIFF = _("Export the field as a JPEG or TIFF file and send that.")
 
@@ -69,18 +82,20 @@ def is_dicom(data: bytes) -> bool:
     return data[128:132] == b"DICM"
 
 
-def dicom_picture(data: bytes) -> bytes | NDArray[np.uint8]:
-    """The picture in a DICOM file: the JPEG file that is embedded, or RGB uint8 [H, W, 3].
+def dicom_picture(data: bytes) -> tuple[bytes | NDArray[np.uint8], bytes]:
+    """The picture in a DICOM file and the ICC profile of its pixels, empty where it has none.
+
+    The picture is the JPEG file that is embedded, or RGB uint8 [H, W, 3].
 
     Raises:
-        ImageRefused: not a microscopic photograph, several frames, grey, not 8 bits, of a coding
-            or size that is not taken, or damaged.
+        ImageRefused: not a microscopic photograph, several frames, a reduced copy, grey, not 8
+            bits, of a coding or size that is not taken, or damaged.
     """
     try:
         syntax, header = _elements(data)
         decoder = _decoder(syntax)
         _require_microscopic(header)
-        return decoder(_picture(header))
+        return decoder(_picture(header)), _profile(header)
     except ImageRefused:
         raise
     except Image.DecompressionBombError as error:
@@ -155,11 +170,24 @@ def _require_microscopic(header: Any) -> None:
         )
 
 
+def _profile(header: Any) -> bytes:
+    """The ICC profile of the picture, or of the optical path through which it was taken."""
+    paths = header.get("OpticalPathSequence") or ()
+    for item in (header, *paths[:1]):
+        profile = dicom_profile(bytes(item.get("ICCProfile") or b""), str(item.get("ColorSpace")))
+        if profile:
+            return profile
+    return b""
+
+
 def _picture(header: Any) -> _Picture:
     """What the header says, refused where no decoder needs to be asked."""
     frames = int(header.get("NumberOfFrames") or 1)
     if frames > 1:
         raise several_frames(frames)
+    kind = header.get("ImageType") or ()
+    if _REDUCED & {str(value).upper() for value in ((kind,) if isinstance(kind, str) else kind)}:
+        raise reduced_picture()
     width, height = int(header.Columns), int(header.Rows)
     require_size(width, height)
     colours = str(header.PhotometricInterpretation)
@@ -246,7 +274,7 @@ def _unpacked(segment: bytes, size: int) -> NDArray[np.uint8]:
 def _jpeg(picture: _Picture) -> bytes:
     """The embedded JPEG file as it is, but for colours that it leaves open."""
     _require_colours(picture, "RGB", "YBR_FULL", "YBR_FULL_422")
-    frame = _frame(picture)
+    frame = without_gaps(_frame(picture))
     with Image.open(io.BytesIO(frame), formats=("JPEG",)) as image:
         _require_header(picture, image)
         silent = not {"jfif", "adobe"} & image.info.keys()

@@ -38,6 +38,15 @@ def several_frames(frames: int) -> ImageRefused:
     )
 
 
+def reduced_picture() -> ImageRefused:
+    """A preview or thumbnail where the photograph should be."""
+    return ImageRefused(
+        "reduced_picture",
+        _("The file holds a reduced copy of a photograph where the photograph should be."),
+        _("Send the photograph in full size, as a JPEG or TIFF file."),
+    )
+
+
 def damaged() -> ImageRefused:
     """The file does not hold what its header promises."""
     return ImageRefused(

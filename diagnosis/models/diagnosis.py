@@ -29,6 +29,7 @@ RESULT_FIELDS = frozenset(
         "failure",
         "completed_at",
         "image_name",
+        "colour_conversion",
         "image_sha256",
         "upload_sha256",
     }
@@ -122,6 +123,8 @@ class Diagnosis(models.Model):
     media_type = models.CharField(max_length=32)
     width = models.PositiveIntegerField()
     height = models.PositiveIntegerField()
+    # What was done about the upload's colour profile, as ``imaging.colour`` says it.
+    colour_conversion = models.CharField(max_length=80, blank=True, default="", db_default="")
 
     status = models.CharField(max_length=16, choices=STATUSES, default=Status.RECEIVED.value)
     # NULL, not "": the API says null where there is no verdict, and constraints test for it.

@@ -32,6 +32,7 @@ from diagnosis.reports.wording import (
     rule_sentence,
 )
 from diagnosis.reports.wording import PRELIMINARY as PRELIMINARY
+from diagnosis.reports.wording import colour_sentence as colour_sentence
 from diagnosis.reports.wording import failure_sentence as failure_sentence
 from diagnosis.state import Headline, Meaning, Status, Verdict
 

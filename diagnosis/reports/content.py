@@ -151,6 +151,7 @@ def _field(number: int, field: Diagnosis) -> Document:
         "image_sha256": field.image_sha256,
         "width": field.width,
         "height": field.height,
+        "colour_conversion": field.colour_conversion,
         "uploaded_at": _time(field.created_at),
         "status": field.status,
         "outcome": field.outcome,

@@ -28,7 +28,7 @@ class FieldRow:
         id: of its diagnosis; image_sha256: of the bytes that were judged.
         outcome: the software's headline, or why there is none; ``outcome_key`` for its badge.
         category: the model's category with what goes before and after it; empty without one.
-        remarks: on the answer, a sentence each.
+        remarks: on the answer and the picture, a sentence each.
         failed_checks: why it was refused, a sentence each.
         reading: what a person says of it, or that nobody has; then the reason as typed, and who.
     """
@@ -99,6 +99,11 @@ def _probabilities(field: Document) -> list[Probability]:
 
 
 def _remarks(field: Document, limit: float | None) -> list[str]:
+    colours = wording.colour_sentence(field.get("colour_conversion", ""))  # newer than the form
+    return [*_on_the_answer(field, limit), *([colours] if colours else [])]
+
+
+def _on_the_answer(field: Document, limit: float | None) -> list[str]:
     if field["status"] == Status.FAILED:
         return [wording.failure_sentence(field["failure"])]
     score = field["ood_score"]

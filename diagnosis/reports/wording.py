@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
 from diagnosis.aggregate import FieldCounts, Rule
+from diagnosis.imaging import colour
 from diagnosis.state import CaseHeadline, Headline, Meaning
 
 LANGUAGE = "en-gb"  # of the report, whatever the reader's pages speak
@@ -224,6 +225,22 @@ _FAILURES = {
     "image_file_unreadable": _("The stored image file could not be read."),
     "internal_error": _("The software met an error it did not expect."),
 }
+
+
+_COLOURS_CONVERTED = _("Colours converted to sRGB from “{profile}”.")
+_PROFILE_IGNORED = {
+    colour.BROKEN: _("The file’s colour profile was ignored: it is broken."),
+    colour.OTHER_PIXELS: _("The file’s colour profile was ignored: it is for other pixels."),
+    colour.ABSURD: _("The file’s colour profile was ignored: no camera has such colours."),
+    colour.TOO_LARGE: _("The file’s colour profile was ignored: it is too large."),
+}
+
+
+def colour_sentence(note: str) -> str:
+    """What was done about a field's colour profile (``Diagnosis.colour_conversion``), or ""."""
+    if note.startswith(colour.CONVERTED):
+        return str(_COLOURS_CONVERTED).format(profile=note.removeprefix(colour.CONVERTED))
+    return str(_PROFILE_IGNORED.get(note.removeprefix(colour.IGNORED), note))
 
 
 def category(label: str | None) -> str:

@@ -52,6 +52,7 @@ REVIEW, EVENT, RESULT = "diagnosis_review", "audit_auditevent", "diagnosis_diagn
         f"UPDATE {RESULT} SET status = 'received', outcome = NULL, predicted_class = NULL",
         f"UPDATE {RESULT} SET model_version = NULL",
         f"UPDATE {RESULT} SET image_sha256 = 'another'",
+        f"UPDATE {RESULT} SET colour_conversion = 'ignored: broken'",
         f"DELETE FROM {RESULT}",
     ],
 )

@@ -109,6 +109,10 @@ REFUSED: dict[str, tuple[bytes, str]] = {
     "jpeg-ls": (_compressed(RAW, "1.2.840.10008.1.2.4.80"), "dicom_coding"),
     "lossless jpeg": (_compressed(RAW, "1.2.840.10008.1.2.4.70"), "dicom_coding"),
     "two frames": (dicom(RAW * 2, NumberOfFrames=2), "several_frames"),
+    "a thumbnail": (
+        dicom(RAW, ImageType=["DERIVED", "PRIMARY", "THUMBNAIL", "RESAMPLED"]),
+        "reduced_picture",
+    ),
     "monochrome": (
         dicom(RAW[: SMEAR.size // 3], PhotometricInterpretation="MONOCHROME2", **GREY),
         "not_in_colour",

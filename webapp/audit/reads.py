@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError
 from django.http import HttpRequest, HttpResponse
 
@@ -22,7 +23,7 @@ class SoundChangeList(ChangeList):
         """
         try:
             super().get_results(request)
-        except (ValueError, TypeError, OverflowError, DatabaseError) as error:
+        except (ArithmeticError, LookupError, TypeError, ValueError, DatabaseError) as error:
             if not self.filter_params and not self.query:
                 raise  # nobody's filter is to blame
             raise IncorrectLookupParameters(error) from error
@@ -34,6 +35,20 @@ class ReadAuditedAdmin(admin.ModelAdmin[Any]):
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """One that bears crafted filters."""
         return SoundChangeList
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """As Django's, without references to rows that are not there."""
+        given: dict[str, Any] = super().get_changeform_initial_data(request)
+        return {name: value for name, value in given.items() if self._may_stand(name, value)}
+
+    def _may_stand(self, name: str, value: Any) -> bool:
+        fields = {field.name: field for field in self.model._meta.concrete_fields}
+        if name not in fields or not (other := fields[name].related_model):
+            return True
+        try:
+            return bool(other._default_manager.filter(pk=value).exists())
+        except (ValueError, ValidationError):
+            return False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """As Django's; ``<model>.listed`` names the rows that were shown."""

@@ -22,12 +22,13 @@ from diagnosis.cases import case_refresh
 from diagnosis.errors import ContractError, ImageRefused, ModelAway, PredictorError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.imaging.validate import ValidationReport
-from diagnosis.media import media_read
+from diagnosis.media import MediaDamaged
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
 from diagnosis.predictor import predictor_for, stable_predictor
 from diagnosis.predictors.base import Predictor
 from diagnosis.selectors import diagnoses_due
 from diagnosis.state import Status
+from diagnosis.stored_images import image_read
 from webapp.audit.services import audit_record
 from webapp.tracing import span
 
@@ -166,7 +167,7 @@ def _screen_together(leased: Sequence[_Leased]) -> None:
             continue
         try:
             predictor = predictor_for(diagnosis.image_sha256, attempt=lease.attempt)
-            data = media_read(diagnosis.image_name)
+            data = image_read(diagnosis)
             field = observed.prepare(data, predictor.contract, diagnosis_id=diagnosis.pk)
         except Exception as error:  # whatever it was, the row must not hang on a dead lease
             _attempt_failed(lease, error)
@@ -230,6 +231,8 @@ def _failure_code(error: Exception) -> str:
         return error.code
     if isinstance(error, PredictorError | ContractError):
         return "model_unavailable"
+    if isinstance(error, MediaDamaged) and error.found:
+        return "image_file_damaged"
     return "image_file_unreadable" if isinstance(error, OSError) else "internal_error"
 
 

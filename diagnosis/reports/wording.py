@@ -222,6 +222,7 @@ _FAILURES = {
     "model_unavailable": _("The model could not be reached after several attempts."),
     "gave_up": _("Every attempt ended before the model could answer."),
     "image_file_unreadable": _("The stored image file could not be read."),
+    "image_file_damaged": _("The stored image file is not the one that was uploaded."),
     "internal_error": _("The software met an error it did not expect."),
 }
 

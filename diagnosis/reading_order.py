@@ -53,11 +53,9 @@ class Place:
 
 def fields_in_order(specimen_id: int, reader: Reader) -> QuerySet[Diagnosis]:
     """The fields of a specimen as ``reader`` goes through them, each with its ``number``."""
-    fields = Diagnosis.objects.filter(specimen=specimen_id)
+    fields = Diagnosis.objects.filter(specimen=specimen_id).select_related("withdrawal__author")
     kept = settings.BLINDED_FIRST_READ and fields.filter(to_be_read_by(reader)).exists()
-    numbered = fields.select_related("withdrawal").annotate(
-        number=Window(RowNumber(), order_by="id")
-    )
+    numbered = fields.annotate(number=Window(RowNumber(), order_by="id"))
     return numbered.order_by("id") if kept else numbered.order_by(DOUBT, F("confidence"), "id")
 
 

@@ -26,7 +26,7 @@ SPECIMENS_SEARCHED = 200
 
 def diagnosis_list() -> QuerySet[Diagnosis]:
     """All diagnoses with specimen and patient, and that they were withdrawn, newest first."""
-    return Diagnosis.objects.select_related("specimen__patient", "withdrawal")
+    return Diagnosis.objects.select_related("specimen__patient", "withdrawal__author")
 
 
 def diagnoses_of_patient(patient: Patient) -> QuerySet[Diagnosis]:

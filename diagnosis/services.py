@@ -11,7 +11,7 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from diagnosis.cases import case_refresh
+from diagnosis.cases import CaseError, case_refresh
 from diagnosis.errors import ImageRefused
 from diagnosis.imaging.decode import to_stored
 from diagnosis.media import media_write
@@ -119,7 +119,8 @@ def diagnosis_assign(*, actor: AbstractBaseUser, diagnosis: Diagnosis, specimen:
     Raises:
         AlreadyThere: the specimen already holds the same upload.
         ImageRefused: the specimen belongs to the demonstration.
-        ValueError: the field is assigned already, or was withdrawn.
+        ValueError: the field is assigned already.
+        CaseError: it was withdrawn.
     """
     _refuse_demonstration(specimen)
     place = intake_place(specimen, diagnosis.upload_sha256)
@@ -128,7 +129,9 @@ def diagnosis_assign(*, actor: AbstractBaseUser, diagnosis: Diagnosis, specimen:
     try:
         with transaction.atomic():
             if Diagnosis.objects.select_for_update().get(pk=diagnosis.pk).withdrawn:
-                raise ValueError(gettext("The field was withdrawn: upload the image again."))
+                raise CaseError(
+                    "withdrawn", gettext("The field was withdrawn: upload the image again.")
+                )
             changed = Diagnosis.objects.filter(pk=diagnosis.pk, specimen=None).update(
                 specimen=specimen, intake_key=place.key
             )

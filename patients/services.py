@@ -59,13 +59,7 @@ def patient_delete(*, actor: Actor, patient: Patient) -> None:
             Patient.objects.filter(pk=patient.pk).delete()
     except DatabaseError as error:  # ProtectedError, or the database when a diagnosis raced us
         _require_referred_to(error)
-        raise DeletionRefused(
-            "patient_has_diagnoses",
-            _(
-                "This patient has diagnoses, or had a specimen with some, which is kept for ever, "
-                "so the record cannot be deleted. Correct the patient's details instead."
-            ),
-        ) from error
+        raise DeletionRefused("patient_has_diagnoses", _why_kept(patient)) from error
 
 
 def specimen_create(*, actor: Actor, **values: Any) -> Specimen:
@@ -150,6 +144,18 @@ def _update(row: Row, actor: Actor, changes: Mapping[str, Any], reason: str) -> 
                 detail={"fields": changed},
             )
     return stored
+
+
+def _why_kept(patient: Patient) -> str:
+    if patient.specimens.exists():
+        return _(
+            "This patient has diagnoses, which are kept for ever, so the record cannot be "
+            "deleted. Correct the patient's details instead."
+        )
+    return _(
+        "A specimen with diagnoses was in this patient's record before it was moved, which is kept "
+        "for ever, so the record cannot be deleted. Correct the patient's details instead."
+    )
 
 
 def _require_referred_to(error: DatabaseError) -> None:

@@ -177,7 +177,7 @@ def test_no_failure_of_the_worker_names_a_person(
 
     diagnosis = create_field(clinician, smear_jpeg(), specimen)
     Diagnosis.objects.filter(pk=diagnosis.pk).update(file_name=FILE)
-    monkeypatch.setattr("diagnosis.screening.media_read", fail)
+    monkeypatch.setattr("diagnosis.screening.image_read", fail)
     diagnosis_run(diagnosis_id=diagnosis.pk)
     make_due(diagnosis)
     monkeypatch.setattr("diagnosis.screening.diagnosis_lease", lambda **kwargs: fail(FILE))

@@ -207,7 +207,7 @@ def test_image_is_the_stored_bytes_kept_by_no_cache(
     client_signed_in: Client, diagnosis: Diagnosis
 ) -> None:
     answer = client_signed_in.get(f"/diagnoses/{diagnosis.pk}/image")
-    assert answer.content == media_read(diagnosis.image_name)
+    assert answer.content == media_read(diagnosis.image_name, diagnosis.image_sha256)
     assert hashlib.sha256(answer.content).hexdigest() == diagnosis.image_sha256
     assert answer.headers["Content-Type"] == "image/png"
     assert answer.headers["Cache-Control"] == "private, no-store"

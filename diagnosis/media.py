@@ -59,14 +59,15 @@ def _keep(folder: str, data: bytes, extension: str) -> tuple[str, str]:
 
     The file appears under its final name complete and on disk, or not at all. A file that is
     already there is kept and its age reset, which protects it from ``clean_media`` until the
-    row that refers to it is committed.
+    row that refers to it is committed; one that is not what its name says is written anew.
     """
     digest = hashlib.sha256(data).hexdigest()
     name = f"{folder}/{digest[:2]}/{digest}.{extension}"
     path = media_path(name)
     try:
         os.utime(path)
-        return name, digest
+        if hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+            return name, digest
     except FileNotFoundError:
         pass
     if not path.parent.is_dir():

@@ -40,9 +40,9 @@ def _permissions(app: str, codenames: str) -> frozenset[str]:
 # Nobody has a permission to change or delete a result, a review or a signature: they are kept as
 # they are for ever. `change_diagnosis` covers assigning a field to a specimen and, in the
 # administration, having a failed one tried again; `change_case` covers taking a case and saying
-# how soon somebody is to look at it. `add_withdrawal` is for those who send fields in, and of fields
-# that somebody has read for those who may read; `add_amendment` covers correcting the patient and
-# specimen of a signed case.
+# how soon somebody is to look at it. `add_withdrawal` is for those who send fields in, and of what
+# somebody has read for those who may read; `add_amendment` covers correcting whom a signed case is
+# about.
 _SEES_RECORDS = _permissions("patients", "view_patient view_specimen") | _permissions(
     "diagnosis", "view_diagnosis view_case view_review"
 )

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from diagnosis import signoff
 from diagnosis.blinding import to_be_read_by
+from diagnosis.cases import image_damaged
 from diagnosis.media import MediaDamaged, media_read
 from diagnosis.models import Case, Diagnosis, Report, Signature
 from diagnosis.portal.permissions import REPORT, VIEW
@@ -23,6 +24,7 @@ from diagnosis.reports import pdf, wording
 from diagnosis.reports.changes import changes_since
 from diagnosis.reports.content import Document
 from diagnosis.reports.sheet import sheet
+from diagnosis.stored_images import damaged_of_specimen
 from webapp.audit.services import audit_record
 
 logger = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ def case_report(request: HttpRequest, accession: str) -> HttpResponse:
         "specimen": shown.case.specimen,
         "patient": shown.case.specimen.patient,
         "wording": wording,
+        "damage": [image_damaged(one) for one in damaged_of_specimen(shown.case.specimen_id)],
         **_since(shown),
     }
     return render(request, "diagnosis/case_report.html", context)

@@ -52,12 +52,14 @@ def case_refresh(specimen_id: int) -> Case:
         **{name: Count("pk", filter=which, distinct=True) for name, which in FIELD_KINDS.items()},
     )
     counts = {name: found[name] for name in FIELD_KINDS}
-    verdict = case_verdict(FieldCounts(**counts), settings.MIN_USABLE_FIELDS)
+    tally = FieldCounts(**counts)
+    verdict = case_verdict(tally, settings.MIN_USABLE_FIELDS)
     counted = {
         **found,
         "headline": verdict.headline.value,
         "rule": verdict.rule.value,
-        "calm": int(verdict.headline in CALM),
+        # Nobody has to look at a case all of whose fields were withdrawn.
+        "calm": int(verdict.headline in CALM or not tally.total),
     }
     Case.objects.filter(pk=case.pk).update(**counted)
     for name, value in counted.items():

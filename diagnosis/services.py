@@ -124,19 +124,18 @@ def diagnosis_assign(*, actor: AbstractBaseUser, diagnosis: Diagnosis, specimen:
     """
     _refuse_demonstration(specimen)
     place = intake_place(specimen, diagnosis.upload_sha256)
-    if place.held:
-        raise AlreadyThere(place.held)
     try:
         with transaction.atomic():
-            if Diagnosis.objects.select_for_update().get(pk=diagnosis.pk).withdrawn:
+            row = Diagnosis.objects.select_for_update().get(pk=diagnosis.pk)
+            if row.specimen_id is not None:
+                raise ValueError(gettext("The field is already assigned to a specimen."))
+            if row.withdrawn:
                 raise CaseError(
                     "withdrawn", gettext("The field was withdrawn: upload the image again.")
                 )
-            changed = Diagnosis.objects.filter(pk=diagnosis.pk, specimen=None).update(
-                specimen=specimen, intake_key=place.key
-            )
-            if not changed:
-                raise ValueError(gettext("The field is already assigned to a specimen."))
+            if place.held:
+                raise AlreadyThere(place.held)
+            Diagnosis.objects.filter(pk=row.pk).update(specimen=specimen, intake_key=place.key)
             audit_record(
                 actor=actor,
                 action="diagnosis.assigned",

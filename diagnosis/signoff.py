@@ -5,6 +5,7 @@ signature that the laboratory asks for, content and PDF become a report, and the
 nothing of it changes any more unless somebody opens an amendment, which ends in another report.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -48,14 +49,18 @@ from diagnosis.stored_images import damaged_of_specimen
 from webapp.audit.services import audit_record
 
 
-def obstacles(case: Case, signer: Reader) -> list[str]:
+def obstacles(case: Case, signer: Reader, damaged: Sequence[Diagnosis] | None = None) -> list[str]:
     """What has to be done before ``signer`` can sign ``case``, one sentence each; empty if nothing.
 
     Where the first read is blinded, whoever signs has read every screened field themselves.
+
+    Args:
+        damaged: what ``damaged_of_specimen`` gives, for who has asked already.
     """
     counts = case.counts
     found = []
-    if not counts.total:
+    # An amendment may have withdrawn all there were; the report then says so.
+    if not counts.total and latest_report(case) is None:
         found.append(gettext("There is no field to read yet: upload the first one."))
     if counts.waiting:
         found.append(
@@ -95,7 +100,9 @@ def obstacles(case: Case, signer: Reader) -> list[str]:
             )
             % {"count": failed}
         )
-    found += map(image_damaged, damaged_of_specimen(case.specimen_id))
+    if damaged is None:
+        damaged = damaged_of_specimen(case.specimen_id)
+    found += map(image_damaged, damaged)
     return found
 
 

@@ -229,7 +229,7 @@ def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
     readings = latest_reviews(page)
     kinds = _counts(specimen, counts, request)
     damaged = damaged_of_specimen(specimen.pk)
-    state = sign_state(case, request.user) if case else {}
+    state = sign_state(case, request.user, damaged) if case else {}
     if case:
         conceal_cases([case], request.user)
     return {

@@ -138,6 +138,28 @@ def test_a_signed_case_keeps_its_fields_until_it_is_amended(
     assert len(json.loads(second.content)["withdrawn"]) == 1
 
 
+def test_an_amendment_may_withdraw_all_there_was(
+    clinician: User, specimen: Specimen, predictor: FakePredictor
+) -> None:
+    case = read_case(clinician, specimen, 1)
+    sign(clinician, case)
+    signoff.case_amend(actor=clinician, case=case, reason="Its only field is of another patient.")
+    withdraw(clinician, Diagnosis.objects.get())
+    case.refresh_from_db()
+    assert (case.headline, case.calm, case.counts.total) == ("indeterminate", 1, 0)
+    second = sign(clinician, case, "indeterminate")
+    assert second
+    content = json.loads(second.content)
+    assert (content["fields"], len(content["withdrawn"])) == ([], 1)
+
+
+def test_a_case_that_was_never_signed_needs_a_field(case: Case, clinician: User) -> None:
+    for field in Diagnosis.objects.all():
+        withdraw(clinician, field)
+    (obstacle,) = signoff.obstacles(Case.objects.get(), clinician)
+    assert "There is no field to read yet" in obstacle
+
+
 def test_too_few_fields_are_left_to_call_it_not_suspicious(
     clinician: User, specimen: Specimen, predictor: FakePredictor, settings: Settings
 ) -> None:

@@ -16,8 +16,8 @@ from diagnosis.state import Verdict
 from diagnosis.stored_images import DAMAGED, image_read
 from diagnosis.withdrawals import field_withdraw
 from patients.models import Specimen
-from tests.diagnosis.signing import add_fields, read_case, sign
-from tests.diagnosis.steps import actions_of, create_field, make_due
+from tests.diagnosis.signing import read_case, sign
+from tests.diagnosis.steps import actions_of, create_field, make_due, run_field
 from tests.diagnosis.support import FakePredictor, smear_jpeg
 from webapp.audit.models import AuditEvent
 from webapp.metrics import DAMAGED_FILES
@@ -59,7 +59,9 @@ def counted() -> float:
 
 @pytest.fixture
 def case(clinician: User, specimen: Specimen, predictor: FakePredictor) -> Case:
-    return add_fields(clinician, specimen, 2)
+    for seed in (1, 2):  # two drawings, so two files
+        run_field(create_field(clinician, smear_jpeg(seed), specimen))
+    return Case.objects.get()
 
 
 def damaged(case: Case, damage: Damage = swap) -> Diagnosis:

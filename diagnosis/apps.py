@@ -16,7 +16,7 @@ class DiagnosisConfig(AppConfig):
         and triggers of every migrated database."""
         from django_tasks.signals import task_finished
 
-        from diagnosis import checks, observed, roles  # noqa: F401
+        from diagnosis import checks, history_check, observed, roles  # noqa: F401
         from diagnosis.corrections import SignedCover
         from patients.covering import cover_set
 

@@ -22,7 +22,7 @@ from diagnosis.models.correction import STATED
 from diagnosis.state import CaseStatus, Status
 from patients.models import Patient, Specimen
 from webapp.audit.rules import Frozen, Guard, Rule, fields_but
-from webapp.audit.triggers import triggers_amiss, triggers_make
+from webapp.audit.triggers import triggers_amiss, triggers_make, triggers_to_make
 
 _QUEUE = ("lease_until", "attempts", "attempts_max", "next_attempt_at")
 _ASSIGNMENT = ("specimen", "intake_key")
@@ -165,6 +165,8 @@ IDENTITY: tuple[Rule, ...] = (
         why="signed",
     ),
     Frozen(Patient, STATED[Patient], f"EXISTS ({_OF_PATIENT})", why="signed"),
+    Frozen(Specimen, ("created_at",), why="as made"),
+    Frozen(Patient, ("created_at",), why="as made"),
     # SQLite keeps foreign keys for those connections alone that ask it to.
     Guard(Specimen, "delete", "has_fields", f"EXISTS ({_FIELDS_OF_SPECIMEN})"),
     Guard(Patient, "delete", "has_fields", f"EXISTS ({_FIELDS_OF_PATIENT})"),
@@ -175,6 +177,14 @@ RULES = (*FIELDS, *CASES, *SIGNOFF, *IDENTITY)
 def history_protect(using: str = DEFAULT_DB_ALIAS) -> None:
     """Make the triggers anew."""
     triggers_make(apps.get_app_config("diagnosis"), using, RULES)
+
+
+def history_to_protect(using: str = DEFAULT_DB_ALIAS) -> list[str]:
+    """Names of triggers that the next migration would make, of this app and of the audit trail."""
+    return [
+        *triggers_to_make(apps.get_app_config("diagnosis"), using, RULES),
+        *triggers_to_make(apps.get_app_config("audit"), using),
+    ]
 
 
 def history_unprotected(using: str = DEFAULT_DB_ALIAS) -> list[str]:

@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterator
 
+from django.db import connection
 from django.db.models import QuerySet
 
 from diagnosis.history import history_unprotected
@@ -11,14 +12,14 @@ from diagnosis.media import MediaDamaged, media_files, media_read
 from diagnosis.models import Case, Diagnosis, Report
 from diagnosis.state import CaseStatus, Status
 from webapp.audit.models import AuditEvent
+from webapp.audit.triggers import triggers_visible
 
 BATCH = 500
 
 
 def integrity_problems() -> Iterator[str]:
     """One sentence per disagreement, naming the row or file; nothing if all is well."""
-    for name in history_unprotected():
-        yield f"trigger {name}: is missing; `migrate` makes it, and history is protected again"
+    yield from _history_problems()
     names: set[str] = set()
     last = 0
     while batch := list(Diagnosis.objects.filter(pk__gt=last).order_by("pk")[:BATCH]):
@@ -39,6 +40,21 @@ def integrity_problems() -> Iterator[str]:
     for name, _ in media_files(older_than_s=0):
         if name not in names:
             yield f"file {name}: no record refers to it (clean_media removes it)"
+
+
+def _history_problems() -> Iterator[str]:
+    if not triggers_visible():
+        user = connection.settings_dict["USER"]
+        yield (
+            f"triggers: the database user {user} may not see them; run this as the user that "
+            "migrates, which has the privilege TRIGGER"
+        )
+        return
+    for name in history_unprotected():
+        yield (
+            f"trigger {name}: is missing, or is not as this version makes it; `migrate` makes it, "
+            "and history is protected again"
+        )
 
 
 def _file_problems(what: str, name: str, sha256: str) -> Iterator[str]:

@@ -54,7 +54,7 @@ def mariadb(*more: str) -> Iterator[str]:
             # The server runs this file when it starts, before it accepts connections.
             (folder / "init.sql").write_text(
                 f"CREATE USER portal@'127.0.0.1' IDENTIFIED BY '{password}';\n"
-                "GRANT ALL ON *.* TO portal@'127.0.0.1';\n"
+                "GRANT ALL ON *.* TO portal@'127.0.0.1' WITH GRANT OPTION;\n"
             )
             options += [
                 f"--port={port}",

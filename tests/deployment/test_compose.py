@@ -1,5 +1,6 @@
 """docker-compose.yml: hardened services, secrets from files, an order of start, names that fit."""
 
+import os
 import re
 import subprocess
 import tomllib
@@ -24,6 +25,7 @@ from tests.deployment.files import (
 from tests.product import ROOT
 
 SERVICES = ("web", "worker", "migrate", "tfserving", "mysql", "redis", "proxy")
+APP_USER = (ROOT / "serving/mysql/app_user.sh").read_text()
 NGINX = (ROOT / "serving/proxy/nginx.conf").read_text()
 
 
@@ -94,7 +96,7 @@ def test_service_can_be_scaled(name: str) -> None:
 @pytest.mark.parametrize("name", SERVICES)
 def test_service_gets_the_secrets_it_names_and_no_others(name: str) -> None:
     found = service(name)
-    text = yaml.safe_dump(found) + (NGINX if name == "proxy" else "")
+    text = yaml.safe_dump(found) + {"proxy": NGINX, "mysql": APP_USER}.get(name, "")
     named = set(re.findall(rf"{SECRETS}(\w+)", text))
     assert named == {granted["source"] for granted in found.get("secrets", [])}
     assert named <= set(compose()["secrets"])
@@ -137,7 +139,10 @@ def test_what_the_product_writes_is_a_volume(name: str) -> None:
 
 
 def test_records_are_a_volume() -> None:
-    assert mounts("mysql") == {"/var/lib/mysql": ("mysql", "rw")}
+    assert mounts("mysql") == {
+        "/var/lib/mysql": ("mysql", "rw"),
+        "/docker-entrypoint-initdb.d": ("serving/mysql", "ro"),
+    }
     assert {"media", "mysql"} == set(compose()["volumes"])
 
 
@@ -188,10 +193,6 @@ def test_ports_agree() -> None:
         urlsplit(environment[name]) for name in ("DATABASE_URL", "QUEUE_URL", "PREDICTOR_URL")
     )
     assert (database.hostname, database.port) == ("mysql", 3306)
-    assert (database.path.strip("/"), database.username) == (
-        service("mysql")["environment"]["MYSQL_DATABASE"],
-        service("mysql")["environment"]["MYSQL_USER"],
-    )
     assert (queue.hostname, queue.port) == ("redis", 6379)
     rest = flags(command("tfserving"))["rest_api_port"]
     assert (model.hostname, str(model.port)) == ("tfserving", rest)
@@ -206,6 +207,21 @@ def test_ports_agree() -> None:
     assert "set $upstream web;" in NGINX
     listened = sorted(re.findall(r"listen (\d+)", NGINX))
     assert sorted(str(port["target"]) for port in service("proxy")["ports"]) == listened
+
+
+def test_only_migrate_owns_the_tables() -> None:
+    """Web and worker come as a user who can neither empty a table nor drop a trigger."""
+    made = service("mysql")["environment"]
+    urls = {name: urlsplit(service(name)["environment"]["DATABASE_URL"]) for name in PRODUCT}
+    assert {url.path.strip("/") for url in urls.values()} == {made["MYSQL_DATABASE"]}
+    users = {name: url.username for name, url in urls.items()}
+    assert users == {"web": "portal_app", "worker": "portal_app", "migrate": made["MYSQL_USER"]}
+    assert re.findall(r"GRANT (.+) ON .+ TO '(\w+)'", APP_USER) == [
+        ("SELECT, INSERT, UPDATE, DELETE", "portal_app")
+    ]
+    assert os.access(ROOT / "serving/mysql/app_user.sh", os.X_OK), "or the image would source it"
+    for name in ("web", "worker"):
+        assert "mysql_password" not in {s["source"] for s in service(name)["secrets"]}
 
 
 def test_model_server_reads_what_promote_writes() -> None:

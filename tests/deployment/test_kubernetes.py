@@ -76,7 +76,8 @@ def test_image_is_that_of_compose(name: str) -> None:
 def test_product_runs_what_compose_runs(name: str) -> None:
     assert container(name)["args"] == compose()["services"][name]["command"]
     assert "command" not in container(name), "the image's entry point stays"
-    assert container(name)["envFrom"] == [{"configMapRef": {"name": "leukemia"}}]
+    read = [found["configMapRef"]["name"] for found in container(name)["envFrom"]]
+    assert read == ["leukemia", *(["leukemia-owner"] if name == "migrate" else [])]
 
 
 def test_model_server_runs_what_compose_runs() -> None:
@@ -106,6 +107,21 @@ def test_configuration_is_that_of_compose() -> None:
     }
     for value in CONFIG.values():
         assert urlsplit(value).password is None
+
+
+def test_only_migrate_owns_the_tables() -> None:
+    """As in Compose; the later of two ConfigMaps holds, and a pod sees its own passwords alone."""
+    owner = manifest("ConfigMap", "leukemia-owner")["data"]
+    assert set(owner) == {"DATABASE_URL", "DATABASE_PASSWORD_FILE"}
+    weak, strong = urlsplit(CONFIG["DATABASE_URL"]), urlsplit(owner["DATABASE_URL"])
+    assert weak.netloc == strong.netloc.replace("portal@", "portal_app@")
+    assert weak.path == strong.path
+    for name in PRODUCT:
+        (secret,) = [v["secret"] for v in workloads()[name]["spec"]["volumes"] if "secret" in v]
+        assert all(item["key"] == item["path"] for item in secret["items"])
+        read = {**CONFIG, **(owner if name == "migrate" else {})}
+        files = {v.removeprefix(SECRET_FILES) for v in read.values() if v.startswith(SECRET_FILES)}
+        assert {item["key"] for item in secret["items"]} == files
 
 
 def test_secrets_are_named_and_never_kept() -> None:

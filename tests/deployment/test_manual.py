@@ -30,7 +30,7 @@ def blocks(*kinds: str) -> list[str]:
 
 def test_every_block_is_of_a_known_kind() -> None:
     assert MANUAL.count("```") == 2 * len(BLOCKS)
-    assert {kind for kind, _ in BLOCKS} == {RUN, ENGINE, "yaml"}
+    assert {kind for kind, _ in BLOCKS} == {RUN, ENGINE, "yaml", "sql"}
     without = re.sub(r"(?ms)^ *```.*?^ *```$", "", MANUAL)
     assert not re.search(r"(?m)^(    |\t)\S", without), "an indented block is of no kind"
 

@@ -302,7 +302,7 @@ def test_fields_from_before_there_were_cases_get_theirs(
     before = list(Case.objects.order_by("specimen_id").values(*counted))
     assert [row["headline"] for row in before] == ["suspicious", "not_suspicious"]
     with connection.cursor() as cursor:
-        cursor.execute("DROP TRIGGER history_diagnosis_case_never_deleted")
+        cursor.execute("DROP TRIGGER history_diagnosis_case_delete")
         cursor.execute("DELETE FROM diagnosis_case")
     history_protect()
     migration = import_module("diagnosis.migrations.0004_cases_of_earlier_fields")

@@ -19,6 +19,7 @@ from diagnosis.models import Diagnosis
 from diagnosis.selectors import diagnoses_due
 from diagnosis.services import diagnosis_create
 from diagnosis.state import Status
+from tests.clock import clock_shifted
 from tests.diagnosis import killed_worker
 from tests.diagnosis.killed_upload import STEPS
 from tests.diagnosis.support import FakePredictor, smear_jpeg
@@ -52,11 +53,11 @@ def _files() -> list[str]:
     return [path.name for path in root.rglob("*") if path.is_file()]
 
 
-def _let_time_pass() -> None:
-    """The lease runs out, and no row is fresh any more."""
-    past = timezone.now() - timedelta(minutes=5)
-    Diagnosis.objects.filter(lease_until__isnull=False).update(lease_until=past)
-    Diagnosis.objects.update(created_at=past)
+def _work_later() -> None:
+    """The worker finds all leases run out, and no row is fresh any more."""
+    with clock_shifted(timedelta(minutes=5)):
+        _command("worker", "--batch")
+        _command("worker", "--batch")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -89,9 +90,7 @@ def test_an_upload_killed_at_any_step_loses_nothing(
     assert "all agree" in _command("check_integrity")
 
     # Whoever finds the row later finishes it, once.
-    _let_time_pass()
-    _command("worker", "--batch")
-    _command("worker", "--batch")
+    _work_later()
     assert predictor.calls == len(rows)
     for row in rows:
         row.refresh_from_db()
@@ -138,8 +137,7 @@ def test_a_worker_killed_at_any_step_loses_nothing(
     assert Diagnosis.objects.filter(status=Status.SCREENED).count() == finished
     assert "all agree" in _command("check_integrity")
 
-    _let_time_pass()
-    _command("worker", "--batch")
+    _work_later()
     events = AuditEvent.objects.filter(action="diagnosis.screened")
     assert sorted(int(event.target_id) for event in events) == [row.pk for row in rows]
     assert not Diagnosis.objects.exclude(status=Status.SCREENED).exists()
@@ -150,15 +148,14 @@ def test_a_worker_killed_at_any_step_loses_nothing(
 def test_fresh_and_postponed_and_leased_fields_are_left_alone_by_the_sweep(
     clinician: User, predictor: FakePredictor
 ) -> None:
-    fresh, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(1))
-    postponed, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(2))
-    leased, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(3))
-    due, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(4))
-    later, before = timezone.now() + timedelta(hours=1), timezone.now() - timedelta(hours=1)
-    old = Diagnosis.objects.exclude(pk=fresh.pk)
-    old.update(created_at=before)
-    old.filter(pk=postponed.pk).update(next_attempt_at=later)
-    old.filter(pk=leased.pk).update(lease_until=later)
+    with clock_shifted(-timedelta(hours=1)):
+        postponed, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(2))
+        leased, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(3))
+        due, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(4))
+    diagnosis_create(actor=clinician, upload=smear_jpeg(1))
+    later = timezone.now() + timedelta(hours=1)
+    Diagnosis.objects.filter(pk=postponed.pk).update(next_attempt_at=later)
+    Diagnosis.objects.filter(pk=leased.pk).update(lease_until=later)
     assert diagnoses_due() == [due.pk]
     _command("worker", "--batch")
     screened = Diagnosis.objects.filter(status=Status.SCREENED)

@@ -5,13 +5,13 @@ from pathlib import Path
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
-from django.utils import timezone
 from pytest_django import Settings
 
 from diagnosis.errors import ModelAway, PredictorError
 from diagnosis.models import Diagnosis, ShadowAnswer
 from diagnosis.predictors.store import Live, live_path
 from diagnosis.shadow import cohens_kappa, shadow_agreement, shadow_run
+from tests.clock import clock_shifted
 from tests.diagnosis.steps import create_field, run_field
 from tests.diagnosis.support import (
     BENIGN,
@@ -80,8 +80,8 @@ def test_each_field_is_looked_at_once(
 def test_fields_from_before_the_trial_are_left_alone(
     clinician: User, stable: FakePredictor, candidate: FakePredictor
 ) -> None:
-    (old,) = screened(clinician, smear_jpeg(1))
-    Diagnosis.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=1))
+    with clock_shifted(-timedelta(days=1)):
+        screened(clinician, smear_jpeg(1))
     (new,) = screened(clinician, smear_jpeg(2))
     assert shadow_run() == 1
     assert ShadowAnswer.objects.get().diagnosis == new

@@ -10,12 +10,13 @@ from django.urls import reverse
 from rest_framework.test import APIClient
 
 from diagnosis import signoff
-from diagnosis.cases import review_create
+from diagnosis.cases import case_assign, case_prioritise, review_create
 from diagnosis.models import (
     Amendment,
     Case,
     Conclusion,
     Diagnosis,
+    Priority,
     ReadOnlyResultError,
     Report,
     Review,
@@ -24,7 +25,8 @@ from diagnosis.models import (
 from diagnosis.state import CaseStatus, Verdict
 from patients.models import Specimen
 from tests.diagnosis.signing import add_fields, read_case, sign
-from tests.diagnosis.support import FakePredictor
+from tests.diagnosis.steps import create_field
+from tests.diagnosis.support import FakePredictor, smear_jpeg
 from webapp.audit.append_only import AppendOnlyError
 
 pytestmark = pytest.mark.django_db
@@ -42,7 +44,8 @@ def case(clinician: User, specimen: Specimen, predictor: FakePredictor) -> Case:
 
 
 def everything() -> list[object]:
-    return [list(model.objects.order_by("pk").values()) for model in (Case, Review, *RECORDS)]
+    models = (Case, Diagnosis, Review, *RECORDS)
+    return [list(model.objects.order_by("pk").values()) for model in models]
 
 
 def execute(statement: str) -> None:
@@ -108,6 +111,30 @@ def test_the_orm_takes_no_case_back(case: Case, attempt: Callable[[], object]) -
         "DELETE FROM diagnosis_amendment",
         "DELETE FROM diagnosis_case",
         "UPDATE diagnosis_case SET status = 'in_review', closed = 0",
+        "UPDATE diagnosis_case SET closed = 0",
+        "UPDATE diagnosis_case SET headline = 'not_suspicious'",
+        "UPDATE diagnosis_case SET rule = 'all_not_suspicious'",
+        "UPDATE diagnosis_case SET calm = 1",
+        "UPDATE diagnosis_case SET suspicious = 0, not_suspicious = 2, headline = 'not_suspicious'",
+        "UPDATE diagnosis_case SET reviewed = 0",
+        "UPDATE diagnosis_case SET created_at = '2001-01-01'",
+        "UPDATE diagnosis_case SET specimen_id = specimen_id + 1",
+        "UPDATE diagnosis_diagnosis SET specimen_id = NULL",
+        "UPDATE diagnosis_diagnosis SET specimen_id = specimen_id + 1",
+        "UPDATE diagnosis_diagnosis SET specimen_id = NULL, intake_key = id",
+        "UPDATE diagnosis_diagnosis SET intake_key = id",
+        "UPDATE diagnosis_diagnosis SET created_at = '2001-01-01'",
+        "UPDATE diagnosis_diagnosis SET created_by_id = NULL",
+        "UPDATE diagnosis_diagnosis SET file_name = 'another.jpg'",
+        "UPDATE diagnosis_diagnosis SET upload_sha256 = 'another'",
+        "UPDATE diagnosis_diagnosis SET media_type = 'image/png'",
+        "UPDATE diagnosis_diagnosis SET width = 1",
+        "INSERT INTO diagnosis_signature (case_id, signer_id, printed_name, meaning,"
+        " content_sha256, signed_at) SELECT case_id, author_id, 'Another', 'review', 'x',"
+        " created_at FROM diagnosis_conclusion",
+        "INSERT INTO diagnosis_conclusion (case_id, author_id, headline, comment, reason,"
+        " created_at) SELECT case_id, author_id, 'not_suspicious', '', '', created_at"
+        " FROM diagnosis_conclusion",
         "INSERT INTO diagnosis_report (case_id, number, content, content_sha256, pdf_name,"
         " pdf_sha256, created_at) SELECT case_id, 9, content, content_sha256, pdf_name,"
         " pdf_sha256, created_at FROM diagnosis_report WHERE number = 1",
@@ -130,6 +157,22 @@ def test_bulk_insertion_brings_no_reading_into_a_signed_case(case: Case, clinici
     with pytest.raises(DatabaseError, match="needs_amendment"), transaction.atomic():
         Review.objects.bulk_create([late])
     assert everything() == before
+
+
+def test_a_field_waits_unassigned_as_it_was_uploaded(clinician: User) -> None:
+    create_field(clinician, smear_jpeg(1))
+    before = everything()
+    for change in ("intake_key = id", "file_name = 'x'", "created_at = '2001-01-01'", "height = 1"):
+        with pytest.raises(DatabaseError, match="is history"):
+            execute(f"UPDATE diagnosis_diagnosis SET {change}")
+    assert everything() == before
+
+
+def test_a_closed_case_is_still_given_to_people(case: Case, clinician: User) -> None:
+    case_assign(actor=clinician, case=case, assignee=clinician)
+    case_prioritise(actor=clinician, case=case, priority=Priority.STAT)
+    add_fields(clinician, case.specimen, 1)
+    assert Case.objects.get().suspicious == 3
 
 
 def made_up_report(case: Case, **values: object) -> Report:

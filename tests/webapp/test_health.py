@@ -11,10 +11,9 @@ from django.contrib.auth.models import User
 from django.db import InterfaceError, OperationalError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.test import Client
-from django.utils import timezone
 from pytest_django import Settings
 
-from diagnosis.models import Diagnosis
+from tests.clock import clock_shifted
 from tests.diagnosis.steps import create_field
 from tests.diagnosis.support import smear_jpeg
 
@@ -67,9 +66,8 @@ def test_a_probe_keeps_no_connection(client: Client, monkeypatch: pytest.MonkeyP
 def test_a_queue_that_stands_still_is_told(
     client: Client, clinician: User, seconds: int, worker: str
 ) -> None:
-    diagnosis = create_field(clinician, smear_jpeg())
-    since = timezone.now() - timedelta(seconds=seconds)
-    Diagnosis.objects.filter(pk=diagnosis.pk).update(created_at=since)
+    with clock_shifted(-timedelta(seconds=seconds)):
+        create_field(clinician, smear_jpeg())
     response = client.get(READY)
     assert response.status_code == 200
     assert response.json()["worker"] == worker

@@ -20,11 +20,11 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from diagnosis.errors import ContractError, ImageRefused, PredictorError
-from diagnosis.models import Diagnosis
 from diagnosis.screening import diagnosis_run
+from diagnosis.services import diagnosis_create
 from diagnosis.tasks import screen_waiting
 from patients.models import Patient, Specimen
-from tests.diagnosis.steps import create_field, make_due
+from tests.diagnosis.steps import make_due
 from tests.diagnosis.support import smear_jpeg
 from webapp.redaction import RedactionFilter, telling_text, telling_traceback, without_identifiers
 
@@ -175,8 +175,9 @@ def test_no_failure_of_the_worker_names_a_person(
     def fail(name: str) -> None:
         raise error
 
-    diagnosis = create_field(clinician, smear_jpeg(), specimen)
-    Diagnosis.objects.filter(pk=diagnosis.pk).update(file_name=FILE)
+    diagnosis, _ = diagnosis_create(
+        actor=clinician, upload=smear_jpeg(), file_name=FILE, specimen=specimen
+    )
     monkeypatch.setattr("diagnosis.screening.image_read", fail)
     diagnosis_run(diagnosis_id=diagnosis.pk)
     make_due(diagnosis)

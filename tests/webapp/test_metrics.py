@@ -21,6 +21,7 @@ from diagnosis import observed
 from diagnosis.errors import PredictorError
 from diagnosis.models import Diagnosis
 from diagnosis.state import Status
+from tests.clock import clock_shifted
 from tests.diagnosis.api.sending import post, post_file
 from tests.diagnosis.steps import create_field, run_field
 from tests.diagnosis.support import (
@@ -259,18 +260,18 @@ def test_live_versions_by_role(client: Client, settings: Settings, tmp_path: Pat
 @pytest.mark.django_db(transaction=True)
 def test_the_queue_is_as_the_database_has_it(client: Client, clinician: User) -> None:
     now = timezone.now()
-    waits = {"lease_until": None, "next_attempt_at": None, "created_at": now - timedelta(hours=1)}
     rows: list[dict[str, Any]] = [
-        {"created_at": now},  # of the request that made it
-        waits,
-        {**waits, "next_attempt_at": now - timedelta(seconds=20)},
-        {**waits, "next_attempt_at": now + timedelta(seconds=20)},
-        {**waits, "lease_until": now + timedelta(seconds=20)},
-        {**waits, "lease_until": now - timedelta(minutes=5)},
+        {},
+        {"next_attempt_at": now - timedelta(seconds=20)},
+        {"next_attempt_at": now + timedelta(seconds=20)},
+        {"lease_until": now + timedelta(seconds=20)},
+        {"lease_until": now - timedelta(minutes=5)},
     ]
     for number, row in enumerate(rows):
-        diagnosis = create_field(clinician, smear_jpeg(number))
+        with clock_shifted(-timedelta(hours=1)):
+            diagnosis = create_field(clinician, smear_jpeg(number))
         Diagnosis.objects.filter(pk=diagnosis.pk).update(**row)
+    create_field(clinician, smear_jpeg(80))  # of the request that made it
     failed = create_field(clinician, smear_jpeg(90))
     Diagnosis.objects.filter(pk=failed.pk).move(Status.RECEIVED, Status.FAILED)
     found = scrape(client)

@@ -108,7 +108,7 @@ def rules_by_event(
         event = "update" if isinstance(rule, Frozen) else rule.event
         found[rule.model, event].append(rule)
     for model in {model: None for model, _ in found}:
-        found[model, "insert"].append(KeyTaken(model, "insert"))
+        found[model, "insert"].insert(0, KeyTaken(model, "insert"))
         found[model, "update"].append(Frozen(model, (primary(model),), why="key"))
         found[model, "update"].append(KeyTaken(model, "update"))
     return {of: _sufficient(these) for of, these in found.items()}

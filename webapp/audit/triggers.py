@@ -6,7 +6,7 @@ they stop accidents, other programs and injected statements, and a missing one s
 ``triggers_amiss``.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,17 +46,25 @@ def triggers_make(
     """
     connection = connections[using]
     quoted = connection.ops.quote_name
+    wanted = list(_wanted(connection, app, rules))
     there = _existing(connection)
-    wanted = {trigger.name: trigger for trigger in _wanted(connection, app, rules)}
-    tables = {trigger.table for trigger in wanted.values()}
+    names, tables = {trigger.name for trigger in wanted}, {trigger.table for trigger in wanted}
     with connection.cursor() as cursor:
-        for name, trigger in wanted.items():
-            if there.get(name) != trigger:
-                cursor.execute(f"DROP TRIGGER IF EXISTS {quoted(name)}")
-                cursor.execute(trigger.statement)
+        for trigger in _not_there(wanted, there):
+            cursor.execute(f"DROP TRIGGER IF EXISTS {quoted(trigger.name)}")
+            cursor.execute(trigger.statement)
         for name, trigger in there.items():
-            if trigger.table in tables and name not in wanted:
+            if trigger.table in tables and name not in names:
                 cursor.execute(f"DROP TRIGGER {quoted(name)}")
+
+
+def triggers_to_make(
+    app: AppConfig, using: str = DEFAULT_DB_ALIAS, rules: Iterable[Rule] = ()
+) -> list[str]:
+    """Names of those that ``triggers_make`` would make."""
+    connection = connections[using]
+    wanted = _wanted(connection, app, rules)
+    return [trigger.name for trigger in _not_there(wanted, _existing(connection))]
 
 
 def triggers_amiss(
@@ -80,6 +88,35 @@ def triggers_drop(using: str = DEFAULT_DB_ALIAS) -> None:
             cursor.execute(f"DROP TRIGGER {connection.ops.quote_name(name)}")
 
 
+def triggers_visible(using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Whether this user would see the triggers that are there: MariaDB and MySQL show what they
+    do, as they let them be made, to whoever has the privilege TRIGGER."""
+    connection = connections[using]
+    if connection.vendor == "sqlite" or privilege_held("TRIGGER", using):
+        return True
+    # Had by a role; without it MariaDB shows names alone, and MySQL nothing.
+    return any(trigger.statement for trigger in _existing(connection).values())
+
+
+def privilege_held(privilege: str, using: str = DEFAULT_DB_ALIAS) -> bool:
+    """Whether the user of a MariaDB or MySQL database has been granted ``privilege`` on it."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT CURRENT_USER()")
+        user, _, host = cursor.fetchone()[0].rpartition("@")
+        cursor.execute(
+            "SELECT grantee, privilege_type FROM information_schema.user_privileges"
+            " UNION SELECT grantee, privilege_type FROM information_schema.schema_privileges"
+            " WHERE DATABASE() LIKE table_schema"
+        )
+        return (f"'{user}'@'{host}'", privilege) in cursor.fetchall()
+
+
+def _not_there(wanted: Iterable[_Trigger], there: Mapping[str, _Trigger]) -> list[_Trigger]:
+    """Another user's are to be made again: a trigger acts with the rights of who made it, which
+    may be taken from that user."""
+    return [trigger for trigger in wanted if there.get(trigger.name) != trigger]
+
+
 def _existing(connection: BaseDatabaseWrapper) -> dict[str, _Trigger]:
     """The triggers that are there, as far as this user may see them, by name."""
     if connection.vendor == "sqlite":
@@ -98,7 +135,7 @@ def _existing(connection: BaseDatabaseWrapper) -> dict[str, _Trigger]:
     with connection.cursor() as cursor:
         cursor.execute(query, [PREFIX + "%"])
         found = [
-            _Trigger(table, name, statement, bool(own))
+            _Trigger(table, name, statement or "", bool(own))
             for table, name, statement, own in cursor.fetchall()
         ]
     return {trigger.name: trigger for trigger in found}

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from django.conf import settings
 from django.contrib.staticfiles.finders import get_finders
+from django.core.checks import Tags, run_checks
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
 from django.db import DatabaseError, connection
@@ -63,6 +64,7 @@ class Command(BaseCommand):
 
     def _prepare_database(self) -> None:
         try:
+            _refuse_database()
             executor = MigrationExecutor(connection)
             pending = len(executor.migration_plan(executor.loader.graph.leaf_nodes()))
             if pending:
@@ -83,6 +85,13 @@ class Command(BaseCommand):
         self.stdout.write("Collecting static files …")
         call_command("collectstatic", verbosity=0, interactive=False, skip_checks=True)
         stamp.write_text(digest)
+
+
+def _refuse_database() -> None:
+    """What `migrate` alone would ask, before it begins."""
+    for found in run_checks(tags=[Tags.database], databases=["default"]):
+        if found.is_serious():
+            raise CommandError(f"{found.msg} {found.hint}")
 
 
 def _refuse_taken(port: int) -> None:

@@ -13,6 +13,7 @@ from pytest_django import Settings
 from diagnosis.models import Case
 from diagnosis.portal.wording import age
 from patients.models import Patient, Specimen
+from tests.clock import clock_at
 from tests.diagnosis.signing import close
 
 pytestmark = pytest.mark.django_db
@@ -35,18 +36,17 @@ def case(
     specimen = Specimen.objects.create(
         accession_number=f"F-{number}", patient=patient, received_at=received_at
     )
-    made = Case.objects.create(
-        specimen=specimen,
-        status="new" if status in ("signed", "amended") else status,
-        calm=int(headline in ("waiting", "not_suspicious")),
-        priority=priority,
-        headline=headline,
-        assignee=assignee,
-    )
+    with clock_at(created_at or timezone.now()):
+        made = Case.objects.create(
+            specimen=specimen,
+            status="new" if status in ("signed", "amended") else status,
+            calm=int(headline in ("waiting", "not_suspicious")),
+            priority=priority,
+            headline=headline,
+            assignee=assignee,
+        )
     if status in ("signed", "amended"):
         close(made, amended=status == "amended")
-    if created_at:
-        Case.objects.filter(pk=made.pk).update(created_at=created_at)
     return made.pk
 
 

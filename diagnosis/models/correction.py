@@ -63,6 +63,7 @@ class CorrectedCase(AppendOnly):
         IdentityCorrection, on_delete=models.PROTECT, related_name="cases"
     )
     amendment = models.ForeignKey(Amendment, on_delete=models.PROTECT, related_name="corrections")
+    created_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
         ordering = ["id"]

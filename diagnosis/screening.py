@@ -217,6 +217,7 @@ def _attempt_failed(lease: _Leased, error: Exception) -> None:
         )
         return
     permanent = isinstance(error, ImageRefused) or getattr(error, "permanent", False)
+    permanent = permanent or _is_another_file(error)
     if permanent or attempt >= diagnosis.attempts_max:
         diagnosis_fail(diagnosis=diagnosis, attempt=attempt, failure=_failure_code(error))
         return
@@ -225,13 +226,18 @@ def _attempt_failed(lease: _Leased, error: Exception) -> None:
     waiting.update(lease_until=None, next_attempt_at=timezone.now() + delay)
 
 
+def _is_another_file(error: Exception) -> bool:
+    """Whether other bytes are there than were stored; what cannot be read may come back."""
+    return isinstance(error, MediaDamaged) and bool(error.found)
+
+
 def _failure_code(error: Exception) -> str:
     """Which part failed, without anything of the message."""
     if isinstance(error, ImageRefused):
         return error.code
     if isinstance(error, PredictorError | ContractError):
         return "model_unavailable"
-    if isinstance(error, MediaDamaged) and error.found:
+    if _is_another_file(error):
         return "image_file_damaged"
     return "image_file_unreadable" if isinstance(error, OSError) else "internal_error"
 

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-    dependencies = [("diagnosis", "0014_no_signed_at")]
+    dependencies = [("diagnosis", "0019_corrected_case")]
 
     operations = [
         migrations.AddField(

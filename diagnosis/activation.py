@@ -15,13 +15,13 @@ from diagnosis.errors import ContractError
 from diagnosis.imaging.decode import decode
 from diagnosis.imaging.heatmap import heat_map
 from diagnosis.imaging.preprocess import preprocess
-from diagnosis.media import media_read
 from diagnosis.models import Diagnosis
 from diagnosis.predictor import answering_predictor
 from diagnosis.predictors.base import Predictor
 from diagnosis.predictors.store import CARD_FILE, version_dir
 from diagnosis.selectors import diagnosis_contract
 from diagnosis.state import Status
+from diagnosis.stored_images import image_read
 
 
 class NoMap(StrEnum):
@@ -60,10 +60,10 @@ def activation_map(diagnosis: Diagnosis) -> bytes:
     Raises:
         NoMapError: there is none, and says why.
         PredictorError: the model could not answer.
-        OSError, ImageRefused: the stored file is missing or damaged.
+        MediaDamaged, ImageRefused: the stored file is not what was stored, or no image.
     """
     predictor = _predictor(diagnosis)
-    decoded = decode(media_read(diagnosis.image_name))
+    decoded = decode(image_read(diagnosis))
     explanation = predictor.explain(preprocess(decoded.rgb, predictor.contract))
     return heat_map(explanation.activation, decoded.width, decoded.height)
 

@@ -4,7 +4,18 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from diagnosis.models import Amendment, Case, Conclusion, Diagnosis, Report, Review, Signature
+from diagnosis.models import (
+    Amendment,
+    Case,
+    Conclusion,
+    CorrectedCase,
+    Diagnosis,
+    IdentityCorrection,
+    Report,
+    Review,
+    Signature,
+    Withdrawal,
+)
 from diagnosis.services import diagnosis_retry
 from diagnosis.state import Status
 from webapp.audit.admin import ReadAuditedAdmin, ReadOnlyAdmin
@@ -76,6 +87,28 @@ class ReviewAdmin(ReadOnlyAdmin, ReadAuditedAdmin):
     show_full_result_count = False
 
 
+@admin.register(Withdrawal)
+class WithdrawalAdmin(ReadOnlyAdmin, ReadAuditedAdmin):
+    """Fields that were taken out, by whom and why."""
+
+    list_display = ("id", "diagnosis", "author", "reason", "created_at")
+    list_filter = ("created_at",)
+    list_select_related = ("diagnosis", "author")
+    search_fields = ("=diagnosis__id", "=author__username")
+    show_full_result_count = False
+
+
+@admin.register(IdentityCorrection)
+class IdentityCorrectionAdmin(ReadOnlyAdmin, ReadAuditedAdmin):
+    """What was corrected of who signed cases are about."""
+
+    list_display = ("id", "patient", "to_patient", "specimen", "author", "reason", "created_at")
+    list_filter = ("created_at",)
+    list_select_related = ("patient", "to_patient", "specimen", "author")
+    search_fields = ("=specimen__accession_number", "=author__username")
+    show_full_result_count = False
+
+
 class _SignoffAdmin(ReadOnlyAdmin, ReadAuditedAdmin):
     """What people answer for: never changed."""
 
@@ -116,7 +149,16 @@ class ReportAdmin(_SignoffAdmin):
 class AmendmentAdmin(_SignoffAdmin):
     """Why signed cases were opened again."""
 
-    list_display = ("id", "report", "author", "reason", "created_at")
-    list_filter = ("created_at",)
+    list_display = ("id", "report", "author", "kind", "reason", "created_at")
+    list_filter = ("kind", "created_at")
     list_select_related = ("report", "author")
     search_fields = ("=report__case__specimen__accession_number", "=author__username")
+
+
+@admin.register(CorrectedCase)
+class CorrectedCaseAdmin(_SignoffAdmin):
+    """Which amendments state which corrections."""
+
+    list_display = ("id", "correction", "amendment")
+    list_select_related = ("correction", "amendment")
+    search_fields = ("=amendment__report__case__specimen__accession_number",)

@@ -12,11 +12,15 @@ class DiagnosisConfig(AppConfig):
     name = "diagnosis"
 
     def ready(self) -> None:
-        """Register checks, the counter of tasks, roles and triggers of every migrated database."""
+        """Register checks, the counter of tasks, what covers the identity in signed cases, roles
+        and triggers of every migrated database."""
         from django_tasks.signals import task_finished
 
         from diagnosis import checks, history_check, observed, roles  # noqa: F401
+        from diagnosis.corrections import SignedCover
+        from patients.covering import cover_set
 
+        cover_set(SignedCover())
         task_finished.connect(observed.task_count)
         post_migrate.connect(roles.roles_ensure, sender=self)
         post_migrate.connect(_history_protect, sender=self)

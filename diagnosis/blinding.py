@@ -15,7 +15,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db.models import Exists, OuterRef, Q
 
-from diagnosis.models import Case, Diagnosis, Review
+from diagnosis.models import STANDING, Case, Diagnosis, Review
 from diagnosis.state import Status
 
 Reader = AbstractBaseUser | AnonymousUser
@@ -29,6 +29,11 @@ def kept_from(reader: Reader) -> Q:
         return Q(pk__in=())
     own = Review.objects.filter(diagnosis=OuterRef("pk"), reviewer_id=reader.pk)
     return Q(~Exists(own), ~Q(specimen__case__closed=1), status=Status.SCREENED)
+
+
+def to_be_read_by(reader: Reader) -> Q:
+    """Those of ``kept_from`` that wait for the reader's own word: nobody reads a withdrawn one."""
+    return kept_from(reader) & STANDING
 
 
 def is_kept(diagnosis: Diagnosis, reader: Reader) -> bool:
@@ -57,7 +62,7 @@ def conceal_cases(cases: Iterable[Case], reader: Reader) -> None:
         return
     shown = list(cases)
     specimens = [case.specimen_id for case in shown]
-    kept = Diagnosis.objects.filter(kept_from(reader), specimen__in=specimens)
+    kept = Diagnosis.objects.filter(to_be_read_by(reader), specimen__in=specimens)
     unread = set(kept.values_list("specimen__case", flat=True).distinct())
     _empty(shown, unread, CASE_ANSWER, "")
 

@@ -14,8 +14,10 @@ from django.utils.translation import gettext as _
 from diagnosis.aggregate import FieldCounts, case_verdict
 from diagnosis.blinding import is_kept
 from diagnosis.imaging.contract import LABELS
-from diagnosis.models import FIELD_KINDS, Case, Diagnosis, Priority, Review
+from diagnosis.media import MediaDamaged
+from diagnosis.models import FIELD_KINDS, STANDING, Case, Diagnosis, Priority, Review
 from diagnosis.state import CaseHeadline, CaseStatus, Status, Verdict
+from diagnosis.stored_images import image_read
 from webapp.audit.services import audit_record
 
 CALM = frozenset({CaseHeadline.NOT_SUSPICIOUS, CaseHeadline.WAITING})
@@ -42,7 +44,7 @@ def case_refresh(specimen_id: int) -> Case:
     case = Case.objects.select_for_update().filter(specimen_id=specimen_id).first()
     if case is None:
         case, _ = Case.objects.get_or_create(specimen_id=specimen_id)
-    found = Diagnosis.objects.filter(specimen=specimen_id).aggregate(
+    found = Diagnosis.objects.filter(STANDING, specimen=specimen_id).aggregate(
         # Of those that the model judged: a reading that calls a refused field unusable is one more.
         reviewed=Count(
             "pk", filter=Q(status=Status.SCREENED, reviews__isnull=False), distinct=True
@@ -50,12 +52,14 @@ def case_refresh(specimen_id: int) -> Case:
         **{name: Count("pk", filter=which, distinct=True) for name, which in FIELD_KINDS.items()},
     )
     counts = {name: found[name] for name in FIELD_KINDS}
-    verdict = case_verdict(FieldCounts(**counts), settings.MIN_USABLE_FIELDS)
+    tally = FieldCounts(**counts)
+    verdict = case_verdict(tally, settings.MIN_USABLE_FIELDS)
     counted = {
         **found,
         "headline": verdict.headline.value,
         "rule": verdict.rule.value,
-        "calm": int(verdict.headline in CALM),
+        # Nobody has to look at a case all of whose fields were withdrawn.
+        "calm": int(verdict.headline in CALM or not tally.total),
     }
     Case.objects.filter(pk=case.pk).update(**counted)
     for name, value in counted.items():
@@ -111,10 +115,31 @@ def review_create(
             here: whether ``label`` is what the software says.
 
     Raises:
-        CaseError: the field belongs to no specimen, has no result that could be judged, label or
-            reason are missing, the case is signed, or the reader has to commit a blinded reading
-            first.
+        CaseError: the field belongs to no specimen, was withdrawn, has no result that could be
+            judged, its stored image is damaged, label or reason are missing, the case is signed,
+            or the reader has to commit a blinded reading first.
     """
+    require_image(diagnosis)
+    return _review(
+        actor=actor,
+        diagnosis=diagnosis,
+        verdict=verdict,
+        label=label,
+        reason=reason,
+        blinded=blinded,
+    )
+
+
+def _review(
+    *,
+    actor: AbstractBaseUser,
+    diagnosis: Diagnosis,
+    verdict: Verdict,
+    label: str = "",
+    reason: str = "",
+    blinded: bool = False,
+) -> Review:
+    """``review_create`` of a field whose stored image was read."""
     if diagnosis.specimen_id is None:
         raise CaseError("unassigned", _("Assign the field to a specimen before reviewing it."))
     if diagnosis.status != Status.SCREENED and verdict != Verdict.UNUSABLE:
@@ -132,6 +157,7 @@ def review_create(
         _check_unblinded(actor, diagnosis, verdict, reason)
     with transaction.atomic():
         require_open(Case.objects.select_for_update().get(specimen=diagnosis.specimen_id))
+        require_standing(diagnosis)
         review = Review.objects.create(
             diagnosis=diagnosis,
             reviewer=actor,  # type: ignore[misc]
@@ -159,6 +185,42 @@ def require_open(case: Case) -> None:
     """
     if case.closed:
         raise CaseError("signed", _("The case is signed: open an amendment first."))
+
+
+def require_standing(diagnosis: Diagnosis) -> None:
+    """Refuse to go on with a field that was withdrawn; call it while its case's row is locked.
+
+    Raises:
+        CaseError: it was.
+    """
+    if not Diagnosis.objects.filter(STANDING, pk=diagnosis.pk).exists():
+        raise CaseError("withdrawn", _("The field was withdrawn, so it is not read any more."))
+
+
+def require_image(diagnosis: Diagnosis) -> None:
+    """Refuse to go on with a field whose stored image is not what was stored; reads all of it.
+
+    Raises:
+        CaseError: it is not.
+    """
+    try:
+        image_read(diagnosis)
+    except MediaDamaged as damage:
+        raise CaseError("image_damaged", image_damaged(diagnosis)) from damage
+
+
+def image_damaged(diagnosis: Diagnosis) -> str:
+    """That nobody can answer for a field, and what to do."""
+    return _(
+        "The stored image of field %(number)d is damaged or missing, so nobody can answer for it: "
+        "have your operator bring the file back from a backup, or withdraw the field."
+    ) % {"number": number_of(diagnosis)}
+
+
+def number_of(diagnosis: Diagnosis) -> int:
+    """Which field of its case it is by time of arrival, from 1; those withdrawn count as well."""
+    fields = Diagnosis.objects.filter(specimen=diagnosis.specimen_id, pk__lte=diagnosis.pk)
+    return fields.count()
 
 
 def reading_create(
@@ -194,20 +256,23 @@ def agree_with_all(*, actor: AbstractBaseUser, case: Case) -> int:
     Accept all, then correct: a later review of a field takes the place of this one.
 
     Raises:
-        CaseError: the first read is blinded on this site, so each field needs a reading.
+        CaseError: the first read is blinded on this site, so each field needs a reading; or the
+            stored image of one is damaged. Nothing is recorded.
     """
     if settings.BLINDED_FIRST_READ:
         raise CaseError("read_first", _("Read the fields one by one: the first read is blinded."))
     left = _unreviewed(case)
+    for diagnosis in left:
+        require_image(diagnosis)
     with transaction.atomic():
         for diagnosis in left:
-            review_create(actor=actor, diagnosis=diagnosis, verdict=Verdict.AGREE)
+            _review(actor=actor, diagnosis=diagnosis, verdict=Verdict.AGREE)
     return len(left)
 
 
 def _unreviewed(case: Case) -> Sequence[Diagnosis]:
     fields = Diagnosis.objects.filter(
-        specimen=case.specimen_id, status=Status.SCREENED, reviews__isnull=True
+        STANDING, specimen=case.specimen_id, status=Status.SCREENED, reviews__isnull=True
     )
     return list(fields.select_related("specimen").order_by("id"))
 

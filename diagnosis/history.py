@@ -16,8 +16,11 @@ from diagnosis.models import (
     Report,
     Review,
     Signature,
+    Withdrawal,
 )
+from diagnosis.models.correction import STATED
 from diagnosis.state import CaseStatus, Status
+from patients.models import Patient, Specimen
 from webapp.audit.rules import Frozen, Guard, Rule, fields_but
 from webapp.audit.triggers import triggers_amiss, triggers_make, triggers_to_make
 
@@ -26,6 +29,9 @@ _ASSIGNMENT = ("specimen", "intake_key")
 _UPLOAD = ("upload_sha256", "image_sha256", "image_name")  # among RESULT_FIELDS
 _RESULT = tuple(sorted(RESULT_FIELDS - set(_UPLOAD)))
 _FINAL = ", ".join(f"'{status.value}'" for status in (Status.SCREENED, Status.REFUSED))
+
+_WITHDRAWN = "SELECT 1 FROM diagnosis_withdrawal w WHERE w.diagnosis_id = {field}"
+_STANDS = f"NOT EXISTS ({_WITHDRAWN.format(field='d.id')})"
 
 FIELDS: tuple[Rule, ...] = (
     Guard(Diagnosis, "delete"),
@@ -41,6 +47,10 @@ FIELDS: tuple[Rule, ...] = (
         "OLD.specimen_id IS NOT NULL OR NEW.specimen_id IS NULL",
         why="assignment",
     ),
+    Frozen(
+        Diagnosis, _ASSIGNMENT, f"EXISTS ({_WITHDRAWN.format(field='OLD.id')})", why="withdrawn"
+    ),
+    Guard(Review, "insert", "withdrawn", f"EXISTS ({_WITHDRAWN.format(field='NEW.diagnosis_id')})"),
 )
 
 # A case is closed while its latest report has no amendment; all earlier ones have one.
@@ -48,14 +58,14 @@ _CLOSED = """
     SELECT 1 FROM diagnosis_report p LEFT JOIN diagnosis_amendment a ON a.report_id = p.id
     WHERE p.case_id = {case} AND a.id IS NULL
 """
-_UNREAD = """
+_UNREAD = f"""
     SELECT 1 FROM diagnosis_diagnosis d JOIN diagnosis_case c ON c.specimen_id = d.specimen_id
-    WHERE c.id = NEW.case_id AND (
+    WHERE c.id = NEW.case_id AND {_STANDS} AND (
         d.status = 'received'
         OR d.status = 'screened'
         AND NOT EXISTS (SELECT 1 FROM diagnosis_review r WHERE r.diagnosis_id = d.id)
     )
-"""
+"""  # noqa: S608 - of the above
 _SIGNATURE = """
     SELECT 1 FROM diagnosis_signature s
     WHERE s.case_id = NEW.case_id AND s.content_sha256 = NEW.content_sha256
@@ -80,7 +90,7 @@ _COUNTED = {
 }
 _MISCOUNTED = " OR ".join(
     f"NEW.{name} <> (SELECT COUNT(*) FROM diagnosis_diagnosis d "  # noqa: S608 - of the above
-    f"WHERE d.specimen_id = NEW.specimen_id AND {which})"
+    f"WHERE d.specimen_id = NEW.specimen_id AND {_STANDS} AND {which})"
     for name, which in _COUNTED.items()
 )
 _RECOUNTED = " OR ".join(f"OLD.{name} <> NEW.{name}" for name in _COUNTED)
@@ -128,9 +138,40 @@ SIGNOFF: tuple[Rule, ...] = (
         Guard(model, "insert", "needs_amendment", f"EXISTS ({_CLOSED.format(case='NEW.case_id')})")
         for model in (Report, Conclusion, Signature)
     ),
-    Guard(Review, "insert", "needs_amendment", f"EXISTS ({_CLOSED.format(case=_CASE_OF_FIELD)})"),
+    *(
+        Guard(model, "insert", "needs_amendment", f"EXISTS ({_CLOSED.format(case=_CASE_OF_FIELD)})")
+        for model in (Review, Withdrawal)
+    ),
 )
-RULES = (*FIELDS, *CASES, *SIGNOFF)
+
+# What a signed case states of its patient and specimen.
+_OF_SPECIMEN = "(SELECT c.id FROM diagnosis_case c WHERE c.specimen_id = OLD.id)"
+_OF_PATIENT = """
+    SELECT 1 FROM patients_specimen s JOIN diagnosis_case c ON c.specimen_id = s.id
+    JOIN diagnosis_report p ON p.case_id = c.id
+    LEFT JOIN diagnosis_amendment a ON a.report_id = p.id
+    WHERE s.patient_id = OLD.id AND a.id IS NULL
+"""
+_FIELDS_OF_SPECIMEN = "SELECT 1 FROM diagnosis_diagnosis d WHERE d.specimen_id = OLD.id"
+_FIELDS_OF_PATIENT = """
+    SELECT 1 FROM patients_specimen s JOIN diagnosis_diagnosis d ON d.specimen_id = s.id
+    WHERE s.patient_id = OLD.id
+"""
+IDENTITY: tuple[Rule, ...] = (
+    Frozen(
+        Specimen,
+        STATED[Specimen],
+        f"EXISTS ({_CLOSED.format(case=_OF_SPECIMEN)})",
+        why="signed",
+    ),
+    Frozen(Patient, STATED[Patient], f"EXISTS ({_OF_PATIENT})", why="signed"),
+    Frozen(Specimen, ("created_at",), why="as made"),
+    Frozen(Patient, ("created_at",), why="as made"),
+    # SQLite keeps foreign keys for those connections alone that ask it to.
+    Guard(Specimen, "delete", "has_fields", f"EXISTS ({_FIELDS_OF_SPECIMEN})"),
+    Guard(Patient, "delete", "has_fields", f"EXISTS ({_FIELDS_OF_PATIENT})"),
+)
+RULES = (*FIELDS, *CASES, *SIGNOFF, *IDENTITY)
 
 
 def history_protect(using: str = DEFAULT_DB_ALIAS) -> None:

@@ -8,7 +8,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from diagnosis.history import history_unprotected
-from diagnosis.media import media_files, media_read
+from diagnosis.media import MediaDamaged, media_files, media_read
 from diagnosis.models import Case, Diagnosis, Report
 from diagnosis.state import CaseStatus, Status
 from webapp.audit.models import AuditEvent
@@ -59,12 +59,9 @@ def _history_problems() -> Iterator[str]:
 
 def _file_problems(what: str, name: str, sha256: str) -> Iterator[str]:
     try:
-        found = hashlib.sha256(media_read(name)).hexdigest()
-    except OSError as error:
-        yield f"{what} is unreadable ({error.strerror})"
-        return
-    if found != sha256:
-        yield f"{what} has changed since it was stored"
+        media_read(name, sha256)
+    except MediaDamaged as damage:
+        yield f"{what} {damage}"
 
 
 def _report_problems(report: Report) -> Iterator[str]:

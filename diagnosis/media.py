@@ -5,11 +5,28 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
 
 from diagnosis.imaging.decode import StoredImage
+from webapp.metrics import DAMAGED_FILES
+
+
+class MediaDamaged(OSError):
+    """A stored file is not what was stored, or cannot be read.
+
+    Attributes:
+        found: sha256 of what is there instead; empty where nothing can be read.
+    """
+
+    names_nobody = True  # to be read in the log
+
+    def __init__(self, message: str, *, found: str) -> None:
+        super().__init__(message)
+        self.found = found
+
 
 _REMOVING = ".removing-"
 _FIELDS, _REPORTS = "fields", "reports"
@@ -42,14 +59,15 @@ def _keep(folder: str, data: bytes, extension: str) -> tuple[str, str]:
 
     The file appears under its final name complete and on disk, or not at all. A file that is
     already there is kept and its age reset, which protects it from ``clean_media`` until the
-    row that refers to it is committed.
+    row that refers to it is committed; one that is not what its name says is written anew.
     """
     digest = hashlib.sha256(data).hexdigest()
     name = f"{folder}/{digest[:2]}/{digest}.{extension}"
     path = media_path(name)
     try:
         os.utime(path)
-        return name, digest
+        if hashlib.sha256(path.read_bytes()).hexdigest() == digest:
+            return name, digest
     except FileNotFoundError:
         pass
     if not path.parent.is_dir():
@@ -69,13 +87,42 @@ def _keep(folder: str, data: bytes, extension: str) -> tuple[str, str]:
     return name, digest
 
 
-def media_read(name: str) -> bytes:
-    """The stored bytes.
+def media_read(name: str, sha256: str) -> bytes:
+    """The stored bytes, which are those that were stored: whoever reads a file reads it here.
 
     Raises:
-        OSError: the file is missing or unreadable.
+        MediaDamaged: they are not, or cannot be read; it is counted.
     """
-    return media_path(name).read_bytes()
+    try:
+        data = media_path(name).read_bytes()
+    except OSError as error:
+        DAMAGED_FILES.labels(name.partition("/")[0]).inc()
+        raise MediaDamaged(f"is unreadable ({error.strerror})", found="") from error
+    if (found := hashlib.sha256(data).hexdigest()) != sha256:
+        DAMAGED_FILES.labels(name.partition("/")[0]).inc()
+        raise MediaDamaged("has changed since it was stored", found=found)
+    return data
+
+
+def media_is_sound(name: str, sha256: str) -> bool:
+    """Whether ``media_read`` would give the bytes; for pages that tell of many files.
+
+    A file that was found sound is not read again while its inode, size and times stay the same.
+    """
+    try:
+        stat = media_path(name).stat()
+    except OSError:
+        return False
+    mark = (stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
+    return _is_sound(media_path(name), sha256, mark)
+
+
+@lru_cache(maxsize=20_000)
+def _is_sound(path: Path, sha256: str, mark: tuple[int, ...]) -> bool:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def media_remove(name: str, *, is_referred_to: Callable[[str], bool]) -> bool:

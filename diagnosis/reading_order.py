@@ -2,7 +2,7 @@
 
 What the software could not decide comes first; then what it screened, the less sure it is of the
 class the sooner (``confidence`` is calibrated, and it is the class that a reader agrees to or
-changes); then what has no class to judge: refused, failed, waiting.
+changes); then what has no class to judge: refused, failed, waiting; in the end what was withdrawn.
 
 The order is one of stored columns, so the database sorts by it. It holds still while results come
 in: a finished field's result never changes and a reading moves nothing, so finished fields keep
@@ -20,11 +20,12 @@ from django.db.models import Case as Choice
 from django.db.models import F, IntegerField, QuerySet, Value, When, Window
 from django.db.models.functions import RowNumber
 
-from diagnosis.blinding import Reader, kept_from
-from diagnosis.models import Diagnosis
+from diagnosis.blinding import Reader, to_be_read_by
+from diagnosis.models import STANDING, Diagnosis
 from diagnosis.state import Headline, Status
 
 DOUBT = Choice(
+    When(withdrawal__isnull=False, then=Value(5)),
     When(outcome=Headline.INDETERMINATE, then=Value(0)),
     When(status=Status.SCREENED, then=Value(1)),
     When(status=Status.REFUSED, then=Value(2)),
@@ -52,8 +53,8 @@ class Place:
 
 def fields_in_order(specimen_id: int, reader: Reader) -> QuerySet[Diagnosis]:
     """The fields of a specimen as ``reader`` goes through them, each with its ``number``."""
-    fields = Diagnosis.objects.filter(specimen=specimen_id)
-    kept = settings.BLINDED_FIRST_READ and fields.filter(kept_from(reader)).exists()
+    fields = Diagnosis.objects.filter(specimen=specimen_id).select_related("withdrawal__author")
+    kept = settings.BLINDED_FIRST_READ and fields.filter(to_be_read_by(reader)).exists()
     numbered = fields.annotate(number=Window(RowNumber(), order_by="id"))
     return numbered.order_by("id") if kept else numbered.order_by(DOUBT, F("confidence"), "id")
 
@@ -81,9 +82,9 @@ def next_unread(specimen_id: int, reader: Reader, after: int | None = None) -> i
         after: the field that was read last; behind the end the search begins again at the front.
     """
     fields = Diagnosis.objects.filter(specimen=specimen_id)
-    unread = fields.filter(status=Status.SCREENED, reviews__isnull=True)
+    unread = fields.filter(STANDING, status=Status.SCREENED, reviews__isnull=True)
     if settings.BLINDED_FIRST_READ:
-        unread = fields.filter(kept_from(reader))
+        unread = fields.filter(to_be_read_by(reader))
     left = set(unread.values_list("pk", flat=True))
     ids = _ids(specimen_id, reader)
     at = ids.index(after) + 1 if after in ids else 0

@@ -40,16 +40,20 @@ def _permissions(app: str, codenames: str) -> frozenset[str]:
 # Nobody has a permission to change or delete a result, a review or a signature: they are kept as
 # they are for ever. `change_diagnosis` covers assigning a field to a specimen and, in the
 # administration, having a failed one tried again; `change_case` covers taking a case and saying
-# how soon somebody is to look at it.
+# how soon somebody is to look at it. `add_withdrawal` is for those who send fields in, and of what
+# somebody has read for those who may read; `add_amendment` covers correcting whom a signed case is
+# about.
 _SEES_RECORDS = _permissions("patients", "view_patient view_specimen") | _permissions(
     "diagnosis", "view_diagnosis view_case view_review"
 )
 _SEES_WHAT_IS_SIGNED = _permissions(
-    "diagnosis", "view_conclusion view_signature view_amendment view_report"
+    "diagnosis",
+    "view_conclusion view_signature view_amendment view_report view_withdrawal "
+    "view_identitycorrection view_correctedcase",
 )
 _REGISTERS_AND_UPLOADS = _permissions(
     "patients", "add_patient change_patient add_specimen change_specimen"
-) | _permissions("diagnosis", "add_diagnosis change_diagnosis")
+) | _permissions("diagnosis", "add_diagnosis change_diagnosis add_withdrawal")
 _DELETES = _permissions("patients", "delete_patient delete_specimen")
 _SEES_ACCOUNTS_AND_TRAIL = _permissions("auth", "view_user view_group") | _permissions(
     "audit", "view_auditevent"

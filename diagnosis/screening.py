@@ -22,12 +22,13 @@ from diagnosis.cases import case_refresh
 from diagnosis.errors import ContractError, ImageRefused, ModelAway, PredictorError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.imaging.validate import ValidationReport
-from diagnosis.media import media_read
+from diagnosis.media import MediaDamaged
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
 from diagnosis.predictor import predictor_for, stable_predictor
 from diagnosis.predictors.base import Predictor
 from diagnosis.selectors import diagnoses_due
 from diagnosis.state import Status
+from diagnosis.stored_images import image_read
 from webapp.audit.services import audit_record
 from webapp.tracing import span
 
@@ -166,7 +167,7 @@ def _screen_together(leased: Sequence[_Leased]) -> None:
             continue
         try:
             predictor = predictor_for(diagnosis.image_sha256, attempt=lease.attempt)
-            data = media_read(diagnosis.image_name)
+            data = image_read(diagnosis)
             field = observed.prepare(data, predictor.contract, diagnosis_id=diagnosis.pk)
         except Exception as error:  # whatever it was, the row must not hang on a dead lease
             _attempt_failed(lease, error)
@@ -216,6 +217,7 @@ def _attempt_failed(lease: _Leased, error: Exception) -> None:
         )
         return
     permanent = isinstance(error, ImageRefused) or getattr(error, "permanent", False)
+    permanent = permanent or _is_another_file(error)
     if permanent or attempt >= diagnosis.attempts_max:
         diagnosis_fail(diagnosis=diagnosis, attempt=attempt, failure=_failure_code(error))
         return
@@ -224,12 +226,19 @@ def _attempt_failed(lease: _Leased, error: Exception) -> None:
     waiting.update(lease_until=None, next_attempt_at=timezone.now() + delay)
 
 
+def _is_another_file(error: Exception) -> bool:
+    """Whether other bytes are there than were stored; what cannot be read may come back."""
+    return isinstance(error, MediaDamaged) and bool(error.found)
+
+
 def _failure_code(error: Exception) -> str:
     """Which part failed, without anything of the message."""
     if isinstance(error, ImageRefused):
         return error.code
     if isinstance(error, PredictorError | ContractError):
         return "model_unavailable"
+    if _is_another_file(error):
+        return "image_file_damaged"
     return "image_file_unreadable" if isinstance(error, OSError) else "internal_error"
 
 

@@ -1,5 +1,6 @@
 """Everything that reads diagnoses for a page or an answer."""
 
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,7 +15,7 @@ from django.utils import timezone
 from diagnosis.blinding import Reader, kept_from
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import ModelContract
-from diagnosis.models import FIELD_KINDS, Diagnosis
+from diagnosis.models import FIELD_KINDS, STANDING, Diagnosis
 from diagnosis.predictors.store import version_dir
 from diagnosis.state import Status
 from patients.models import Patient, Specimen
@@ -24,8 +25,8 @@ SPECIMENS_SEARCHED = 200
 
 
 def diagnosis_list() -> QuerySet[Diagnosis]:
-    """All diagnoses with specimen and patient, newest first."""
-    return Diagnosis.objects.select_related("specimen__patient")
+    """All diagnoses with specimen and patient, and that they were withdrawn, newest first."""
+    return Diagnosis.objects.select_related("specimen__patient", "withdrawal__author")
 
 
 def diagnoses_of_patient(patient: Patient) -> QuerySet[Diagnosis]:
@@ -39,26 +40,63 @@ def diagnoses_of_specimen(specimen: Specimen) -> QuerySet[Diagnosis]:
 
 
 def diagnoses_unassigned() -> QuerySet[Diagnosis]:
-    """Fields that no specimen has claimed, newest first."""
-    return diagnosis_list().filter(specimen=None)
+    """Fields that wait for a specimen, newest first."""
+    return diagnosis_list().filter(STANDING, specimen=None)
 
 
 def kinds_offered() -> dict[str, Q]:
     """What fields can be filtered by: where the first read is blinded, not by the answer."""
-    if not settings.BLINDED_FIRST_READ:
-        return FIELD_KINDS
-    return {name: FIELD_KINDS[name] for name in ("rejected", "waiting", "failed")}
+    blinded = settings.BLINDED_FIRST_READ
+    names = ("rejected", "waiting", "failed") if blinded else tuple(FIELD_KINDS)
+    kinds = {name: FIELD_KINDS[name] & STANDING for name in names}
+    return {**kinds, "withdrawn": ~STANDING}
 
 
 def diagnoses_held(specimen: Specimen | None, upload_sha256s: Iterable[str]) -> list[Diagnosis]:
     """The diagnoses of these very uploads that a specimen, or nobody's record, already has."""
-    keys = [intake_key(specimen, upload_sha256) for upload_sha256 in upload_sha256s]
-    return list(Diagnosis.objects.filter(intake_key__in=keys).order_by("id"))
+    sums = list(upload_sha256s)
+    keys = [intake_key(specimen, upload_sha256) for upload_sha256 in sums]
+    there = Diagnosis.objects.filter(intake_key__in=keys).select_related("withdrawal")
+    found = list(there.order_by("id"))
+    again = [row for row in found if row.withdrawn]
+    later = (intake_place(specimen, row.upload_sha256).held for row in again)
+    return [row for row in found if not row.withdrawn] + [row for row in later if row]
 
 
-def intake_key(specimen: Specimen | None, upload_sha256: str) -> str:
-    """What makes an upload the same as one that was sent before."""
-    return f"{specimen.pk if specimen else 0}:{upload_sha256}"
+def intake_key(specimen: Specimen | None, upload_sha256: str, again: int = 0) -> str:
+    """What makes an upload the same as one that was sent before.
+
+    Args:
+        again: how many of the same were withdrawn from there before.
+    """
+    key = f"{specimen.pk if specimen else 0}:{upload_sha256}"
+    return f"{key}:{again}" if again else key
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an upload would stand in a specimen's, or nobody's, record.
+
+    Attributes:
+        key: its ``intake_key``.
+        held: the diagnosis that has it already, if any.
+        withdrawn: whether the same was withdrawn from there before.
+    """
+
+    key: str
+    held: Diagnosis | None
+    withdrawn: bool
+
+
+def intake_place(specimen: Specimen | None, upload_sha256: str) -> Place:
+    """Where an upload would stand; those of the same that were withdrawn keep their place."""
+    for again in itertools.count():
+        key = intake_key(specimen, upload_sha256, again)
+        rows = Diagnosis.objects.select_related("withdrawal")
+        held = rows.filter(intake_key=key).first()
+        if held is None or not held.withdrawn:
+            break
+    return Place(key, held, withdrawn=again > 0)
 
 
 def diagnosis_search(
@@ -92,16 +130,19 @@ def diagnoses_page(
 
 def specimens_of_patient(patient: Patient) -> QuerySet[Specimen]:
     """One patient's specimens, newest first, each with ``field_count``."""
-    return Specimen.objects.filter(patient=patient).annotate(field_count=Count("diagnoses"))
+    standing = Q(diagnoses__withdrawal__isnull=True)
+    return Specimen.objects.filter(patient=patient).annotate(
+        field_count=Count("diagnoses", filter=standing)
+    )
 
 
 def outcome_counts(diagnoses: QuerySet[Diagnosis], reader: Reader) -> dict[str, int]:
-    """How many of ``diagnoses`` there are by key of ``FIELD_KINDS``, where there are any.
+    """How many of ``diagnoses`` count, by key of ``FIELD_KINDS``, where there are any.
 
     Those whose answer is kept from ``reader`` count as ``unread`` instead.
     """
     kept = kept_from(reader)
-    counted = diagnoses.aggregate(
+    counted = diagnoses.filter(STANDING).aggregate(
         unread=Count("pk", filter=kept),
         **{name: Count("pk", filter=which & ~kept) for name, which in FIELD_KINDS.items()},
     )
@@ -143,7 +184,7 @@ class QueueState:
         due: ``received`` fields whose time has come and that nobody works on.
         waiting: other ``received`` fields: worked on, or waiting for their next attempt.
         oldest_due_s: for how many seconds the longest waiting due field has been due.
-        failed: fields that were given up and that nobody has had tried again.
+        failed: fields that were given up and that nobody has had tried again, or withdrawn.
     """
 
     due: int
@@ -166,7 +207,7 @@ def queue_state() -> QueueState:
         due=received["due"],
         waiting=received["total"] - received["due"],
         oldest_due_s=(now - received["since"]).total_seconds() if received["since"] else 0.0,
-        failed=Diagnosis.objects.filter(status=Status.FAILED).count(),
+        failed=Diagnosis.objects.filter(STANDING, status=Status.FAILED).count(),
     )
 
 

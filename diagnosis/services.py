@@ -11,13 +11,13 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from diagnosis.cases import case_refresh
+from diagnosis.cases import CaseError, case_refresh
 from diagnosis.errors import ImageRefused
 from diagnosis.imaging.decode import to_stored
 from diagnosis.media import media_write
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
 from diagnosis.screening import diagnosis_transition
-from diagnosis.selectors import intake_key
+from diagnosis.selectors import Place, intake_place
 from diagnosis.state import Status
 from diagnosis.words import gettext_noop as _
 from patients.models import Specimen
@@ -55,20 +55,21 @@ def diagnosis_create(
         drawn: the software made it, for the demonstration, which takes nothing else.
 
     Raises:
-        ImageRefused: the upload is not an image that can be read, or the specimen belongs to the
-            demonstration. Nothing is kept.
+        ImageRefused: the upload is not an image that can be read, the specimen belongs to the
+            demonstration, or the upload was withdrawn from it. Nothing is kept.
     """
     if not drawn:
         _refuse_demonstration(specimen)
     upload_sha256 = hashlib.sha256(upload).hexdigest()
-    key = intake_key(specimen, upload_sha256)
-    if existing := Diagnosis.objects.filter(intake_key=key).first():
-        return existing, False
+    place = intake_place(specimen, upload_sha256)
+    if place.held:
+        return place.held, False
+    _refuse_withdrawn(specimen, place)
     stored = to_stored(upload)
     image_name, image_sha256 = media_write(stored)
     diagnosis = Diagnosis(
         specimen=specimen,
-        intake_key=key,
+        intake_key=place.key,
         file_name=file_name[:255],
         upload_sha256=upload_sha256,
         image_sha256=image_sha256,
@@ -91,7 +92,7 @@ def diagnosis_create(
             if specimen is not None:
                 case_refresh(specimen.pk)
     except IntegrityError:
-        if existing := Diagnosis.objects.filter(intake_key=key).first():
+        if existing := Diagnosis.objects.filter(intake_key=place.key).first():
             return existing, False  # the same upload won the race
         raise
     # `clean_media` may have removed a stray of the same content just before the commit.
@@ -119,16 +120,22 @@ def diagnosis_assign(*, actor: AbstractBaseUser, diagnosis: Diagnosis, specimen:
         AlreadyThere: the specimen already holds the same upload.
         ImageRefused: the specimen belongs to the demonstration.
         ValueError: the field is assigned already.
+        CaseError: it was withdrawn.
     """
     _refuse_demonstration(specimen)
-    key = intake_key(specimen, diagnosis.upload_sha256)
+    place = intake_place(specimen, diagnosis.upload_sha256)
     try:
         with transaction.atomic():
-            changed = Diagnosis.objects.filter(pk=diagnosis.pk, specimen=None).update(
-                specimen=specimen, intake_key=key
-            )
-            if not changed:
+            row = Diagnosis.objects.select_for_update().get(pk=diagnosis.pk)
+            if row.specimen_id is not None:
                 raise ValueError(gettext("The field is already assigned to a specimen."))
+            if row.withdrawn:
+                raise CaseError(
+                    "withdrawn", gettext("The field was withdrawn: upload the image again.")
+                )
+            if place.held:
+                raise AlreadyThere(place.held)
+            Diagnosis.objects.filter(pk=row.pk).update(specimen=specimen, intake_key=place.key)
             audit_record(
                 actor=actor,
                 action="diagnosis.assigned",
@@ -137,7 +144,7 @@ def diagnosis_assign(*, actor: AbstractBaseUser, diagnosis: Diagnosis, specimen:
             )
             case_refresh(specimen.pk)
     except IntegrityError as error:
-        raise AlreadyThere(Diagnosis.objects.get(intake_key=key)) from error
+        raise AlreadyThere(Diagnosis.objects.get(intake_key=place.key)) from error
     diagnosis.refresh_from_db()
 
 
@@ -148,4 +155,18 @@ def _refuse_demonstration(specimen: Specimen | None) -> None:
             "demonstration",
             _("This specimen is a demonstration, which holds drawings alone."),
             _("Register a patient and a specimen, and send the field there."),
+        )
+
+
+def _refuse_withdrawn(specimen: Specimen | None, place: Place) -> None:
+    """A folder that is sent again, or a program that tries again, brings nothing back that a person
+    has taken out; whoever assigns a field says that it belongs there."""
+    if specimen is not None and place.withdrawn:
+        raise ImageRefused(
+            "withdrawn",
+            _("This image was withdrawn from this specimen, so it is not taken again by itself."),
+            _(
+                "If it belongs here after all, upload it under Unassigned fields, and assign it to "
+                "this specimen."
+            ),
         )

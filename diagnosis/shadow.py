@@ -11,12 +11,12 @@ from django.db.models import Max, QuerySet
 from diagnosis import pipeline
 from diagnosis.errors import ContractError, ImageRefused, ModelAway, PredictorError
 from diagnosis.imaging.contract import ModelContract
-from diagnosis.media import media_read
 from diagnosis.models import Diagnosis, ShadowAnswer
 from diagnosis.predictor import canary_predictor
 from diagnosis.predictors.base import Predictor
 from diagnosis.predictors.store import live_path
 from diagnosis.state import Status
+from diagnosis.stored_images import image_read
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ def _answer(diagnosis: Diagnosis, candidate: Predictor) -> ShadowAnswer:
         diagnosis=diagnosis, model_version=contract.version, model_digest=contract.digest
     )
     try:
-        outcome = pipeline.screen(media_read(diagnosis.image_name), contract, candidate)
+        outcome = pipeline.screen(image_read(diagnosis), contract, candidate)
     except ModelAway:
         raise
     except (PredictorError, ImageRefused, OSError) as error:

@@ -5,6 +5,7 @@ signature that the laboratory asks for, content and PDF become a report, and the
 nothing of it changes any more unless somebody opens an amendment, which ends in another report.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -13,11 +14,19 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
 
-from diagnosis.blinding import Reader, kept_from
-from diagnosis.cases import CaseError, case_refresh, case_take_up, require_open
+from diagnosis.amendments import amendment_open, latest_report
+from diagnosis.blinding import Reader, to_be_read_by
+from diagnosis.cases import (
+    CaseError,
+    case_refresh,
+    case_take_up,
+    image_damaged,
+    require_image,
+    require_open,
+)
 from diagnosis.imaging.contract import BENIGN
 from diagnosis.media import report_write
-from diagnosis.models import Amendment, Case, Conclusion, Diagnosis, Report, Signature
+from diagnosis.models import STANDING, Amendment, Case, Conclusion, Diagnosis, Report, Signature
 from diagnosis.reports.content import (
     Document,
     canonical,
@@ -27,18 +36,31 @@ from diagnosis.reports.content import (
     reading_sha256,
 )
 from diagnosis.reports.pdf import render
-from diagnosis.state import CONCLUSIONS, CaseHeadline, CaseStatus, Meaning, Status, Verdict
+from diagnosis.state import (
+    CONCLUSIONS,
+    AmendmentKind,
+    CaseHeadline,
+    CaseStatus,
+    Meaning,
+    Status,
+    Verdict,
+)
+from diagnosis.stored_images import damaged_of_specimen
 from webapp.audit.services import audit_record
 
 
-def obstacles(case: Case, signer: Reader) -> list[str]:
+def obstacles(case: Case, signer: Reader, damaged: Sequence[Diagnosis] | None = None) -> list[str]:
     """What has to be done before ``signer`` can sign ``case``, one sentence each; empty if nothing.
 
     Where the first read is blinded, whoever signs has read every screened field themselves.
+
+    Args:
+        damaged: what ``damaged_of_specimen`` gives, for who has asked already.
     """
     counts = case.counts
     found = []
-    if not counts.total:
+    # An amendment may have withdrawn all there were; the report then says so.
+    if not counts.total and latest_report(case) is None:
         found.append(gettext("There is no field to read yet: upload the first one."))
     if counts.waiting:
         found.append(
@@ -49,7 +71,7 @@ def obstacles(case: Case, signer: Reader) -> list[str]:
             )
             % {"count": counts.waiting}
         )
-    if own := Diagnosis.objects.filter(kept_from(signer), specimen=case.specimen_id).count():
+    if own := Diagnosis.objects.filter(to_be_read_by(signer), specimen=case.specimen_id).count():
         found.append(
             ngettext(
                 "%(count)d screened field waits for your own reading.",
@@ -78,12 +100,10 @@ def obstacles(case: Case, signer: Reader) -> list[str]:
             )
             % {"count": failed}
         )
+    if damaged is None:
+        damaged = damaged_of_specimen(case.specimen_id)
+    found += map(image_damaged, damaged)
     return found
-
-
-def latest_report(case: Case) -> Report | None:
-    """The report that holds, if the case was ever signed."""
-    return Report.objects.filter(case=case).order_by("-number").first()
 
 
 def latest_conclusion(case: Case) -> Conclusion | None:
@@ -159,6 +179,8 @@ def case_sign(
         CaseError: it cannot be signed, or not so; nothing is written.
     """
     case = Case.objects.get(pk=case.pk)
+    for field in Diagnosis.objects.filter(STANDING, specimen=case.specimen_id).order_by("pk"):
+        require_image(field)
     _require_signable(case, actor)
     if reading_sha256(current_content(case, None)) != seen:
         raise _changed()
@@ -195,22 +217,9 @@ def case_amend(*, actor: AbstractBaseUser, case: Case, reason: str) -> Amendment
         )
     with transaction.atomic():
         case = Case.objects.select_for_update().get(pk=case.pk)
-        report = latest_report(case)
-        if report is None or not case.closed:
-            raise CaseError("not_signed", gettext("Only a signed case can be amended."))
-        amendment = Amendment.objects.create(
-            report=report,
-            author=actor,  # type: ignore[misc]
-            reason=reason.strip(),
+        return amendment_open(
+            actor=actor, case=case, reason=reason.strip(), kind=AmendmentKind.CONTENT
         )
-        Case.objects.filter(pk=case.pk).reopen()
-        audit_record(
-            actor=actor,
-            action="case.amendment_opened",
-            target=case,
-            detail={"amendment_id": amendment.pk, "report": report.number},
-        )
-    return amendment
 
 
 def _require_signable(case: Case, signer: AbstractBaseUser) -> None:
@@ -346,7 +355,7 @@ def _close(actor: AbstractBaseUser, case: Case, report: Report) -> None:
 
 def _unresolved(case: Case) -> int:
     """Fields that could not be screened and that nobody has marked unusable."""
-    failed = Diagnosis.objects.filter(specimen=case.specimen_id, status=Status.FAILED)
+    failed = Diagnosis.objects.filter(STANDING, specimen=case.specimen_id, status=Status.FAILED)
     return failed.filter(reviews__isnull=True).count()
 
 

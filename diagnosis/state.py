@@ -73,6 +73,13 @@ class Meaning(StrEnum):
     APPROVAL = "approval"
 
 
+class AmendmentKind(StrEnum):
+    """What a signed case was opened for."""
+
+    CONTENT = "content"
+    IDENTITY = "identity"
+
+
 class Verdict(StrEnum):
     """What a person says of a field that the software screened."""
 

@@ -4,21 +4,52 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.auth.models import AbstractBaseUser
 from django.db import transaction
 from django.db.models import QuerySet
-from django.forms import ModelForm
+from django.forms import CharField, ModelForm
 from django.http import HttpRequest
 
 from patients import services
+from patients.covering import REASON_LENGTH, ChangeRefused, cover
 from patients.models import Patient, Specimen
 from webapp.audit.admin import ReadAuditedAdmin
 from webapp.audit.services import audit_record
+
+
+class CorrectionAdminForm(ModelForm[Any]):
+    """Checks a change before it is made, and takes the reason that it may need.
+
+    Attributes:
+        actor: who makes it.
+    """
+
+    actor: AbstractBaseUser
+    reason = CharField(
+        required=False,
+        max_length=REASON_LENGTH,
+        help_text="Why it is corrected; needed if a signed case states it, which is then opened "
+        "for an amendment.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        """Say at the form what the service would refuse."""
+        cleaned = super().clean() or self.cleaned_data
+        if self.instance.pk:
+            try:
+                reason = cleaned.get("reason", "")
+                cover().check(self.actor, self.instance, self.changed_data, reason)
+            except ChangeRefused as refusal:
+                at = "reason" if refusal.code == "reason_missing" else None
+                self.add_error(at, str(refusal))
+        return cleaned
 
 
 class _ServiceAdmin(ReadAuditedAdmin):
     """Changes and deletions go through the services, which audit them. Admin itself refuses to
     delete what is protected."""
 
+    form = CorrectionAdminForm
     update: Callable[..., object]
     remove: Callable[..., object]
 
@@ -33,6 +64,18 @@ class _ServiceAdmin(ReadAuditedAdmin):
         else:
             super().save_model(request, obj, form, change)
             audit_record(actor=request.user, action=f"{name}.created", target=obj)
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[ModelForm[Any]]:
+        """As Django's, for whoever asks; the reason is asked for changes alone."""
+        form = super().get_form(request, obj, change, **kwargs)
+        return type(form.__name__, (form,), {"actor": request.user})
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Without the reason where a row is added."""
+        fields = super().get_fields(request, obj)
+        return fields if obj else [name for name in fields if name != "reason"]
 
     def delete_model(self, request: HttpRequest, obj: Patient | Specimen) -> None:
         """Delete one row."""

@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from patients.covering import REASON_LENGTH, cover
 from patients.models import EARLIEST_BIRTH, Patient, Specimen
 
 
@@ -33,7 +34,27 @@ class DateTimeInput(forms.DateTimeInput):
         return value.strftime("%Y-%m-%dT%H:%M:%S" if value.second else "%Y-%m-%dT%H:%M")
 
 
-class PatientForm(forms.ModelForm[Patient]):
+class CorrectionMixin(forms.BaseForm):
+    """Asks for the reason where a signed case states what is changed."""
+
+    instance: Any
+
+    def ask_reason(self) -> None:
+        """Add the field if it is needed; the service checks what was typed."""
+        if cover().covers(self.instance):
+            self.fields["reason"] = forms.CharField(
+                label=_("Reason for the correction"),
+                required=False,
+                max_length=REASON_LENGTH,
+                help_text=_(
+                    "A signed case states this: the correction opens it for an amendment, which "
+                    "has to be signed, and stays in the record with your name and reason."
+                ),
+                widget=forms.TextInput(attrs={"autocomplete": "off"}),
+            )
+
+
+class PatientForm(CorrectionMixin, forms.ModelForm[Patient]):
     """A patient's details."""
 
     class Meta:
@@ -57,13 +78,14 @@ class PatientForm(forms.ModelForm[Patient]):
         for name in ("medical_record_number", "name"):
             # A shared workstation must not offer one patient's details for the next.
             self.fields[name].widget.attrs.update({"autocomplete": "off", "spellcheck": "false"})
+        self.ask_reason()
 
     def changes(self) -> dict[str, Any]:
         """The changed fields, for the service."""
         return {name: self.cleaned_data[name] for name in self.changed_data}
 
 
-class SpecimenForm(forms.ModelForm[Specimen]):
+class SpecimenForm(CorrectionMixin, forms.ModelForm[Specimen]):
     """A new specimen of the patient that ``instance`` names."""
 
     class Meta:
@@ -120,6 +142,7 @@ class SpecimenChangeForm(SpecimenForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.initial["medical_record_number"] = self.instance.patient.medical_record_number
+        self.ask_reason()
 
     def clean_medical_record_number(self) -> Patient:
         """The patient with this number."""

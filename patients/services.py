@@ -1,20 +1,20 @@
 """Writing patients and specimens: each function is one transaction with its audit events.
 
-Invalid values raise Django's ``ValidationError`` with the fields they belong to. Audit events
+Invalid values raise Django's ``ValidationError`` with the fields they belong to; a change of what
+something signed states needs a ``reason`` and raises ``covering.ChangeRefused``. Audit events
 name the fields that changed, never their values.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
-from django.db import IntegrityError, models, transaction
+from django.db import DatabaseError, IntegrityError, models, transaction
 from django.utils.translation import gettext as _
 
+from patients.covering import Actor, cover
 from patients.models import Patient, Specimen
 from webapp.audit.services import audit_record
 
-Actor = AbstractBaseUser | AnonymousUser | None
 Row = TypeVar("Row", Patient, Specimen)
 
 
@@ -35,9 +35,9 @@ def patient_create(*, actor: Actor, **values: Any) -> Patient:
     return _create(Patient(**values), actor)
 
 
-def patient_update(*, actor: Actor, patient: Patient, **changes: Any) -> Patient:
+def patient_update(*, actor: Actor, patient: Patient, reason: str = "", **changes: Any) -> Patient:
     """Change ``patient``; returns the row as it now is. No change, no audit event."""
-    return _update(patient, actor, changes)
+    return _update(patient, actor, changes, reason)
 
 
 def patient_delete(*, actor: Actor, patient: Patient) -> None:
@@ -57,14 +57,9 @@ def patient_delete(*, actor: Actor, patient: Patient) -> None:
                 )
             audit_record(actor=actor, action="patient.deleted", target=patient)
             Patient.objects.filter(pk=patient.pk).delete()
-    except IntegrityError as error:  # ProtectedError, or the database when a diagnosis raced us
-        raise DeletionRefused(
-            "patient_has_diagnoses",
-            _(
-                "This patient has diagnoses, which are kept for ever, so the record cannot be "
-                "deleted. Correct the patient's details instead."
-            ),
-        ) from error
+    except DatabaseError as error:  # ProtectedError, or the database when a diagnosis raced us
+        _require_referred_to(error)
+        raise DeletionRefused("patient_has_diagnoses", _why_kept(patient)) from error
 
 
 def specimen_create(*, actor: Actor, **values: Any) -> Specimen:
@@ -72,9 +67,11 @@ def specimen_create(*, actor: Actor, **values: Any) -> Specimen:
     return _create(Specimen(**values), actor)
 
 
-def specimen_update(*, actor: Actor, specimen: Specimen, **changes: Any) -> Specimen:
+def specimen_update(
+    *, actor: Actor, specimen: Specimen, reason: str = "", **changes: Any
+) -> Specimen:
     """Change ``specimen``; returns the row as it now is. No change, no audit event."""
-    return _update(specimen, actor, changes)
+    return _update(specimen, actor, changes, reason)
 
 
 def specimen_delete(*, actor: Actor, specimen: Specimen) -> None:
@@ -92,7 +89,8 @@ def specimen_delete(*, actor: Actor, specimen: Specimen) -> None:
                 detail={"patient_id": specimen.patient_id},
             )
             Specimen.objects.filter(pk=specimen.pk).delete()
-    except IntegrityError as error:
+    except DatabaseError as error:
+        _require_referred_to(error)
         raise DeletionRefused(
             "specimen_has_diagnoses",
             _(
@@ -126,7 +124,7 @@ def _create(row: Row, actor: Actor) -> Row:
     return row
 
 
-def _update(row: Row, actor: Actor, changes: Mapping[str, Any]) -> Row:
+def _update(row: Row, actor: Actor, changes: Mapping[str, Any], reason: str) -> Row:
     with transaction.atomic():
         # A form has written on `row` already: what changed is only seen against the stored one.
         stored = type(row)._default_manager.select_for_update().get(pk=row.pk)
@@ -136,6 +134,8 @@ def _update(row: Row, actor: Actor, changes: Mapping[str, Any]) -> Row:
         stored.full_clean()
         changed = sorted(name for name in changes if getattr(stored, name) != before[name])
         if changed:
+            values = {name: (before[name], getattr(stored, name)) for name in changed}
+            cover().record(actor, stored, values, reason)
             _save(stored)
             audit_record(
                 actor=actor,
@@ -144,6 +144,24 @@ def _update(row: Row, actor: Actor, changes: Mapping[str, Any]) -> Row:
                 detail={"fields": changed},
             )
     return stored
+
+
+def _why_kept(patient: Patient) -> str:
+    if patient.specimens.exists():
+        return _(
+            "This patient has diagnoses, which are kept for ever, so the record cannot be "
+            "deleted. Correct the patient's details instead."
+        )
+    return _(
+        "A specimen with diagnoses was in this patient's record before it was moved, which is kept "
+        "for ever, so the record cannot be deleted. Correct the patient's details instead."
+    )
+
+
+def _require_referred_to(error: DatabaseError) -> None:
+    """Raise what is no refusal of a deletion: by a foreign key, or by a trigger."""
+    if not isinstance(error, IntegrityError) and "is history" not in str(error):
+        raise error
 
 
 def _save(row: models.Model) -> None:

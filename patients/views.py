@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from patients import selectors, services
+from patients.covering import ChangeRefused
 from patients.forms import PatientForm, SpecimenChangeForm, SpecimenForm
 from patients.models import Patient, Specimen
 from webapp.audit.services import audit_record
@@ -164,4 +165,7 @@ def _saved(form: ModelForm[Any], save: Callable[[], Row]) -> Row | None:
         return save()
     except ValidationError as error:
         form.add_error(None, error)
+        return None
+    except ChangeRefused as refusal:
+        form.add_error("reason" if refusal.code == "reason_missing" else None, str(refusal))
         return None

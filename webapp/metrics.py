@@ -42,6 +42,12 @@ UPLOAD_REFUSALS = Counter(
     "Uploads of which nothing was kept, by error code.",
     ["code"],
 )
+DAMAGED_FILES = Counter(
+    "leukemia_damaged_files",
+    "Readings of stored files that were missing, unreadable or changed, by `folder`: `fields`, "
+    "`reports`.",
+    ["folder"],
+)
 MODEL_DURATION = Histogram(
     "leukemia_model_call_duration_seconds",
     "Seconds of one call of the model: `embedded` or `tf_serving`; `ok`, `transient` (asked "

@@ -77,6 +77,22 @@ class AssignRequest(AccessionMixin):
     specimen = serializers.CharField(help_text="Accession number.")
 
 
+class WithdrawRequest(serializers.Serializer[Any]):
+    """Why a field is withdrawn."""
+
+    reason = serializers.CharField(
+        max_length=500, help_text="It stands in the record and in the report of its case."
+    )
+
+
+class WithdrawalSerializer(serializers.Serializer[Any]):
+    """That a field was withdrawn."""
+
+    by = serializers.CharField(source="author.username")
+    at = serializers.DateTimeField(source="created_at")
+    reason = serializers.CharField()
+
+
 class DiagnosisFilter(serializers.Serializer[Any]):
     """Query parameters of the list."""
 
@@ -148,6 +164,9 @@ class DiagnosisSerializer(serializers.ModelSerializer[Diagnosis]):
     failure = serializers.CharField(
         allow_blank=True, help_text="Why a `failed` field has no result; otherwise empty."
     )
+    withdrawn = WithdrawalSerializer(
+        allow_null=True, help_text="That it was taken out and counts nowhere; otherwise null."
+    )
     links = serializers.SerializerMethodField()
 
     class Meta:
@@ -165,6 +184,7 @@ class DiagnosisSerializer(serializers.ModelSerializer[Diagnosis]):
             "is_demonstration",
             "file_name",
             "failure",
+            "withdrawn",
             "created_at",
             "links",
         ]

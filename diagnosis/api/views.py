@@ -27,21 +27,31 @@ from diagnosis.api.serializers import (
     ImageProblemSerializer,
     ModelVersionSerializer,
     ProblemSerializer,
+    WithdrawRequest,
     diagnosis_address,
 )
+from diagnosis.cases import CaseError
 from diagnosis.errors import ContractError, ImageRefused
-from diagnosis.media import media_read
+from diagnosis.media import MediaDamaged
 from diagnosis.models import Diagnosis
 from diagnosis.predictor import canary_predictor, stable_predictor
 from diagnosis.state import Status
+from diagnosis.stored_images import image_read
+from diagnosis.withdrawals import field_withdraw
 from patients.services import listing_record
 from webapp.api_errors import MEDIA_TYPE, Problem
 from webapp.api_parsers import JSONParser
+from webapp.api_permissions import ModelPermissions
 from webapp.audit.services import audit_record
 from webapp.metrics import UPLOAD_REFUSALS
 
 # What cannot be stored at all. 422 is for pictures that were read and are not usable.
-_REFUSAL_STATUS = {"empty_image": 400, "not_an_image": 415, "too_many_pixels": 413}
+_REFUSAL_STATUS = {
+    "empty_image": 400,
+    "not_an_image": 415,
+    "too_many_pixels": 413,
+    "withdrawn": 409,
+}
 
 _DISCARDED_AT_MOST = 256 * 2**20
 
@@ -52,7 +62,7 @@ _PROBLEM = {
         (401, "Neither token nor session."),
         (403, "The account lacks the permission, or the CSRF token is missing."),
         (404, "There is no such diagnosis."),
-        (409, "The field is assigned already, or the specimen holds the same upload."),
+        (409, "It contradicts what is on record already; `code` says how."),
         (413, "The image is too large, in bytes or in pixels."),
         (415, "The body or the file is of a type that is not taken."),
         (503, "It cannot be done now. If the answer has an `id`, the field is kept under it."),
@@ -67,7 +77,7 @@ def _problems(*statuses: int) -> dict[tuple[int, str], OpenApiResponse]:
 class _RecordView(generics.GenericAPIView[Diagnosis]):
     """A view of diagnoses: Django's permissions on them."""
 
-    queryset = Diagnosis.objects.select_related("specimen__patient")
+    queryset = Diagnosis.objects.select_related("specimen__patient", "withdrawal__author")
     serializer_class = DiagnosisSerializer
 
 
@@ -207,9 +217,43 @@ class DiagnosisView(_RecordView):
             raise Problem(409, "already_assigned", str(error)) from error
         except services.AlreadyThere as error:
             raise Problem(409, "already_there", str(error), id=error.existing.pk) from error
+        except CaseError as error:
+            raise Problem(409, error.code, str(error)) from error
         except ImageRefused as error:
             raise Problem(422, error.code, f"{error.message} {error.fix}") from error
         return Response(self.get_serializer(diagnosis).data)
+
+
+class MayWithdraw(ModelPermissions):
+    """Who may see diagnoses and withdraw them; which of them, the service decides."""
+
+    perms_map = {
+        **ModelPermissions.perms_map,
+        "POST": ["%(app_label)s.view_%(model_name)s", "%(app_label)s.add_withdrawal"],
+    }
+
+
+class WithdrawView(_RecordView):
+    """``POST /api/diagnoses/{id}/withdraw``."""
+
+    permission_classes = [MayWithdraw]
+
+    @extend_schema(
+        operation_id="diagnoses_withdraw",
+        summary="Withdraw a field that does not belong where it is",
+        request=WithdrawRequest,
+        responses={200: DiagnosisSerializer, **_problems(400, 404, 409, 415)},
+    )
+    def post(self, request: Request, pk: int) -> Response:
+        """Take the field out; it stays in the record and counts nowhere. This stands."""
+        sent = WithdrawRequest(data=request.data)
+        sent.is_valid(raise_exception=True)
+        diagnosis = self.get_object()
+        try:
+            field_withdraw(actor=_actor(request), diagnosis=diagnosis, **sent.validated_data)
+        except CaseError as error:
+            raise Problem(409, error.code, str(error)) from error
+        return Response(self.get_serializer(self.get_object()).data)
 
 
 class _AnyAccept(DefaultContentNegotiation):
@@ -231,15 +275,22 @@ class ImageView(_RecordView):
         responses={
             (200, "image/jpeg"): OpenApiTypes.BINARY,
             (200, "image/png"): OpenApiTypes.BINARY,
-            **_problems(404, 503),
+            **_problems(404, 409, 503),
         },
     )
     def get(self, request: Request, pk: int) -> HttpResponse:
         """The bytes the model saw, audited."""
         diagnosis = self.get_object()
         try:
-            data = media_read(diagnosis.image_name)
-        except OSError as error:
+            data = image_read(diagnosis)
+        except MediaDamaged as error:
+            if error.found:
+                raise Problem(
+                    409,
+                    "image_file_damaged",
+                    "The stored image is not the one that was stored, so it is not sent; give the "
+                    "request id to your operator.",
+                ) from error
             raise Problem(
                 503,
                 "image_file_unreadable",

@@ -1,6 +1,6 @@
 """One uploaded field and what the software said about it."""
 
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.conf import settings
 from django.db import models
@@ -10,6 +10,9 @@ from django.urls import reverse
 from diagnosis.imaging.contract import BENIGN
 from diagnosis.models.labels import choices
 from diagnosis.state import ALLOWED, Headline, Status
+
+if TYPE_CHECKING:
+    from diagnosis.models.withdrawal import Withdrawal
 
 ATTEMPTS_ALLOWED = 8  # with the backoff of services, about ten minutes
 
@@ -45,6 +48,9 @@ FIELD_KINDS = {
     "failed": Q(status=Status.FAILED),
 }
 
+
+# Fields that belong where they are: one that was withdrawn counts nowhere.
+STANDING = Q(withdrawal__isnull=True)
 
 # Of cases and of diagnoses: `exclude` it from whatever counts or measures.
 DEMONSTRATION = Q(specimen__patient__is_demonstration=True)
@@ -215,6 +221,11 @@ class Diagnosis(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Refused: records are kept."""
         raise ReadOnlyResultError("Diagnoses are never deleted.")
+
+    @property
+    def withdrawn(self) -> "Withdrawal | None":
+        """That it was taken out, by whom and why; ``None`` for a field that counts."""
+        return getattr(self, "withdrawal", None)
 
     @property
     def class_and_outcome_differ(self) -> bool:

@@ -22,6 +22,8 @@ _LABELS: dict[str, Promise] = {
     "unusable": pgettext_lazy("a person's verdict", "Unusable"),
     "review": pgettext_lazy("meaning of a signature", "Review"),
     "approval": pgettext_lazy("meaning of a signature", "Approval"),
+    "content": pgettext_lazy("kind of an amendment", "Content"),
+    "identity": pgettext_lazy("kind of an amendment", "Identity"),
     # A case: its status, what the software says of it, by which rule.
     "new": pgettext_lazy("status of a case", "New"),
     "in_review": pgettext_lazy("status of a case", "In review"),

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from diagnosis.models.case import Case
 from diagnosis.models.labels import choices
-from diagnosis.state import CONCLUSIONS, Meaning
+from diagnosis.state import CONCLUSIONS, AmendmentKind, Meaning
 from webapp.audit.append_only import AppendOnly
 
 
@@ -115,10 +115,19 @@ class Report(AppendOnly):
 
 
 class Amendment(AppendOnly):
-    """A signed case is opened again: for what reason, and which report is to be amended."""
+    """A signed case is opened again: for what reason, and which report is to be amended.
+
+    Attributes:
+        kind: ``identity`` where a correction of patient or specimen has opened the case.
+    """
+
+    KINDS = choices(AmendmentKind)
 
     report = models.OneToOneField(Report, on_delete=models.PROTECT, related_name="amendment")
     author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.PROTECT, related_name="+")
+    kind = models.CharField(
+        max_length=16, choices=KINDS, default=AmendmentKind.CONTENT.value, editable=False
+    )
     reason = models.CharField(max_length=500)
     created_at = models.DateTimeField(default=timezone.now)
 
@@ -126,6 +135,10 @@ class Amendment(AppendOnly):
         ordering = ["-id"]
         constraints = [
             models.CheckConstraint(condition=~Q(reason=""), name="amendment_has_reason"),
+            models.CheckConstraint(
+                condition=Q(kind__in=[kind.value for kind in AmendmentKind]),
+                name="amendment_kind_known",
+            ),
         ]
 
     def __str__(self) -> str:

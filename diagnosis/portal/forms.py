@@ -34,6 +34,18 @@ class AssignForm(forms.Form):
         return specimen
 
 
+class WithdrawForm(forms.Form):
+    """Why a field does not belong where it is."""
+
+    reason = forms.CharField(
+        label=_("Reason"),
+        max_length=500,
+        help_text=_("It stands in the record and in the report."),
+        error_messages={"required": _("Give a reason: it stands in the record and the report.")},
+        widget=forms.TextInput(attrs={"autocomplete": "off"}),
+    )
+
+
 class ReadingForm(forms.Form):
     """The class that a reader states without being asked to agree: a blinded reading, or a later
     one by the same reader."""

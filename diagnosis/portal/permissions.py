@@ -3,6 +3,7 @@
 VIEW = "diagnosis.view_diagnosis"
 ADD = "diagnosis.add_diagnosis"
 ASSIGN = "diagnosis.change_diagnosis"
+WITHDRAW = "diagnosis.add_withdrawal"
 REVIEW = "diagnosis.add_review"
 VIEW_CASES = "diagnosis.view_case"
 MANAGE = "diagnosis.change_case"

@@ -15,14 +15,16 @@ from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from diagnosis import signoff
-from diagnosis.blinding import kept_from
-from diagnosis.media import media_read
+from diagnosis.blinding import to_be_read_by
+from diagnosis.cases import image_damaged
+from diagnosis.media import MediaDamaged, media_read
 from diagnosis.models import Case, Diagnosis, Report, Signature
 from diagnosis.portal.permissions import REPORT, VIEW
 from diagnosis.reports import pdf, wording
 from diagnosis.reports.changes import changes_since
 from diagnosis.reports.content import Document
 from diagnosis.reports.sheet import sheet
+from diagnosis.stored_images import damaged_of_specimen
 from webapp.audit.services import audit_record
 
 logger = logging.getLogger(__name__)
@@ -66,6 +68,7 @@ def case_report(request: HttpRequest, accession: str) -> HttpResponse:
         "specimen": shown.case.specimen,
         "patient": shown.case.specimen.patient,
         "wording": wording,
+        "damage": [image_damaged(one) for one in damaged_of_specimen(shown.case.specimen_id)],
         **_since(shown),
     }
     return render(request, "diagnosis/case_report.html", context)
@@ -120,7 +123,7 @@ def _shown(request: HttpRequest, accession: str) -> _Shown:
 
 def _is_kept(request: HttpRequest, case: Case) -> bool:
     """Whether a blinded read still keeps an answer of this case from who asks."""
-    fields = Diagnosis.objects.filter(kept_from(request.user), specimen=case.specimen_id)
+    fields = Diagnosis.objects.filter(to_be_read_by(request.user), specimen=case.specimen_id)
     return fields.exists()
 
 
@@ -139,12 +142,9 @@ def _stored(report: Report) -> bytes:
     """
     what = f"PDF of report {report.number} of case {report.case_id}"
     try:
-        data = media_read(report.pdf_name)
-    except OSError as error:
-        raise ReportDamaged(f"{what} is unreadable ({error.strerror})") from error
-    if hashlib.sha256(data).hexdigest() != report.pdf_sha256:
-        raise ReportDamaged(f"{what} has changed since it was signed")
-    return data
+        return media_read(report.pdf_name, report.pdf_sha256)
+    except MediaDamaged as damage:
+        raise ReportDamaged(f"{what} {damage}") from damage
 
 
 def _since(shown: _Shown) -> dict[str, Any]:

@@ -1,15 +1,18 @@
 """What the pages of a case say about its signatures."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from diagnosis import signoff
 from diagnosis.blinding import Reader
-from diagnosis.models import Case, Signature
+from diagnosis.models import Case, Diagnosis, Signature
 from diagnosis.reports.content import person
 
 
-def sign_state(case: Case, reader: Reader) -> dict[str, Any]:
-    """For templates.
+def sign_state(
+    case: Case, reader: Reader, damaged: Sequence[Diagnosis] | None = None
+) -> dict[str, Any]:
+    """For templates; ``damaged`` as for ``obstacles``.
 
     Returns:
         ``report`` (the one that holds, or ``None``) with ``report_signatures``; ``conclusion``;
@@ -22,7 +25,7 @@ def sign_state(case: Case, reader: Reader) -> dict[str, Any]:
         "report": report,
         "report_signatures": report.signatures if report else [],
         "conclusion": signoff.latest_conclusion(case),
-        "obstacles": [] if case.closed else signoff.obstacles(case, reader),
+        "obstacles": [] if case.closed else signoff.obstacles(case, reader, damaged),
         "signed_so_far": [] if case.closed else _signed_so_far(case),
         "amendment": amendment,
         "amended_by": person(amendment.author)["name"] if amendment else "",

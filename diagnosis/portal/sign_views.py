@@ -104,6 +104,7 @@ def _sign_page(request: HttpRequest, case: Case, form: SignForm, status: int = 2
         "patient": case.specimen.patient,
         "form": form,
         "fields": content["fields"],
+        "withdrawn": content.get("withdrawn", []),
         "seen": reading_sha256(content),
         "meaning": wording.MEANINGS[meaning],
         "case_rule": wording.case_rule(case, content["software"]["minimum_usable"]),

@@ -11,6 +11,7 @@ from diagnosis.portal import (
     sign_views,
     upload_views,
     views,
+    withdraw_views,
 )
 
 urlpatterns = [
@@ -27,6 +28,9 @@ urlpatterns = [
     path("diagnoses/unassigned/held", upload_views.unassigned_held, name="unassigned_held"),
     path("diagnoses/<int:pk>", views.diagnosis_detail, name="diagnosis_detail"),
     path("diagnoses/<int:pk>/assign", views.diagnosis_assign, name="diagnosis_assign"),
+    path(
+        "diagnoses/<int:pk>/withdraw", withdraw_views.diagnosis_withdraw, name="diagnosis_withdraw"
+    ),
     path("diagnoses/<int:pk>/review", case_views.diagnosis_review, name="diagnosis_review"),
     path("specimens/<str:accession>/take", case_views.case_take, name="case_take"),
     path("specimens/<str:accession>/priority", case_views.case_priority, name="case_priority"),

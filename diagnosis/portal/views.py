@@ -11,8 +11,9 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.template.loader import render_to_string
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -21,18 +22,21 @@ from diagnosis.activation import NoMapError, activation_map, why_no_map
 from diagnosis.aggregate import FieldCounts
 from diagnosis.blinding import conceal, conceal_cases, is_kept
 from diagnosis.case_selectors import case_of, latest_reviews, reviews_of
+from diagnosis.cases import CaseError, image_damaged
+from diagnosis.corrections import corrections_of_patient, corrections_of_specimen
 from diagnosis.errors import ImageRefused, PredictorError
 from diagnosis.imaging.contract import LABELS
 from diagnosis.imaging.thumbnail import thumbnail
-from diagnosis.media import media_read
+from diagnosis.media import MediaDamaged, media_is_sound
 from diagnosis.models import Diagnosis, Priority
 from diagnosis.portal import wording
 from diagnosis.portal.forms import AssignForm
 from diagnosis.portal.guide_views import guide_context
-from diagnosis.portal.permissions import ADD, ASSIGN, VIEW
+from diagnosis.portal.permissions import ADD, ASSIGN, VIEW, WITHDRAW
 from diagnosis.portal.sign_state import sign_state
 from diagnosis.portal.uploads import fields_upload
 from diagnosis.reading_order import fields_in_order, next_unread, place_of
+from diagnosis.stored_images import damaged_of_specimen, image_read
 from patients.models import Patient, Specimen
 from patients.selectors import specimens_found
 from patients.services import listing_record
@@ -76,6 +80,7 @@ def patient_detail(request: HttpRequest, pk: int) -> HttpResponse:
         "specimens": selectors.specimens_of_patient(patient),
         "page_obj": _page(request, diagnoses),
         "counts": selectors.outcome_counts(diagnoses, request.user),
+        "corrections": wording.corrections(corrections_of_patient(patient)),
     }
     return render(request, "diagnosis/patient_detail.html", context)
 
@@ -133,7 +138,7 @@ def diagnosis_assign(request: HttpRequest, pk: int) -> HttpResponse:
                 "accession_number",
                 f"{wording.refusal_message(refusal)} {wording.refusal_fix(refusal)}",
             )
-        except ValueError as error:
+        except (ValueError, CaseError) as error:
             form.add_error(None, str(error))
         else:
             belongs = gettext("The field now belongs to specimen %(number)s.")
@@ -149,7 +154,11 @@ def diagnosis_assign(request: HttpRequest, pk: int) -> HttpResponse:
 def diagnosis_image(request: HttpRequest, pk: int) -> HttpResponse:
     """The stored bytes, as the model saw them."""
     diagnosis = get_object_or_404(Diagnosis, pk=pk)
-    return _image(request, diagnosis, _stored(diagnosis), diagnosis.media_type, size="full")
+    try:
+        data = image_read(diagnosis)
+    except MediaDamaged as damage:
+        return _placeholder(damage)
+    return _image(request, diagnosis, data, diagnosis.media_type, size="full")
 
 
 @require_safe
@@ -157,7 +166,13 @@ def diagnosis_image(request: HttpRequest, pk: int) -> HttpResponse:
 def diagnosis_thumbnail(request: HttpRequest, pk: int) -> HttpResponse:
     """A small picture of the field, for pages that show many."""
     diagnosis = get_object_or_404(Diagnosis, pk=pk)
-    small = thumbnail(_stored(diagnosis))
+    try:
+        small = thumbnail(image_read(diagnosis))
+    except MediaDamaged as damage:
+        return _placeholder(damage)
+    except ImageRefused as refusal:
+        logger.error("The stored image of diagnosis %s: %s", diagnosis.pk, refusal.code)
+        return _placeholder(None)
     return _image(request, diagnosis, small, "image/jpeg", size="thumbnail")
 
 
@@ -175,9 +190,11 @@ def diagnosis_activation(request: HttpRequest, pk: int) -> HttpResponse:
     except PredictorError as error:
         logger.warning("No activation map of diagnosis %s: %s", diagnosis.pk, error)
         return _sentence(gettext("The model cannot be reached just now. Try again."), 503)
-    except (OSError, ImageRefused) as error:
-        logger.error("The image file of diagnosis %s is unreadable: %s", diagnosis.pk, error)
-        raise Http404 from error
+    except MediaDamaged as damage:
+        return _placeholder(damage)
+    except ImageRefused as refusal:
+        logger.error("The stored image of diagnosis %s: %s", diagnosis.pk, refusal.code)
+        return _placeholder(None)
     return _image(request, diagnosis, picture, "image/png", size="activation")
 
 
@@ -211,7 +228,8 @@ def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
     page = _page(request, fields_in_order(specimen.pk, request.user))
     readings = latest_reviews(page)
     kinds = _counts(specimen, counts, request)
-    state = sign_state(case, request.user) if case else {}
+    damaged = damaged_of_specimen(specimen.pk)
+    state = sign_state(case, request.user, damaged) if case else {}
     if case:
         conceal_cases([case], request.user)
     return {
@@ -234,6 +252,9 @@ def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
         "next_unread": next_unread(specimen.pk, request.user),
         "total": counts.total,
         "done": counts.total - counts.waiting,
+        "damaged": damaged,
+        "damage": [image_damaged(field) for field in damaged],
+        "corrections": wording.corrections(corrections_of_specimen(specimen)),
     }
 
 
@@ -255,6 +276,8 @@ def _result(request: HttpRequest, diagnosis: Diagnosis) -> dict[str, Any]:
     conceal([diagnosis], request.user)
     reviews = [] if diagnosis.concealed else reviews_of(diagnosis)
     title, sentence = wording.VERDICTS[wording.headline(diagnosis)]
+    case = case_of(diagnosis.specimen) if diagnosis.specimen else None
+    is_damaged = not media_is_sound(diagnosis.image_name, diagnosis.image_sha256)
     mine = [review for review in reviews if review.reviewer_id == request.user.pk]
     own = mine[0] if any(review.blinded for review in mine) else None
     return {
@@ -280,6 +303,11 @@ def _result(request: HttpRequest, diagnosis: Diagnosis) -> dict[str, Any]:
         "domain": wording.domain_bar(diagnosis, contract),
         "has_map": no_map is None and not diagnosis.concealed,
         "no_map": wording.no_map(no_map, diagnosis) if no_map else "",
+        "is_damaged": is_damaged,
+        "closed_to_reading": is_damaged or diagnosis.withdrawn,
+        "may_withdraw": request.user.has_perm(WITHDRAW)
+        and not diagnosis.withdrawn
+        and not (case and case.closed),
     }
 
 
@@ -301,12 +329,11 @@ def _page(request: HttpRequest, rows: QuerySet[Diagnosis]) -> Page[Diagnosis]:
     return page
 
 
-def _stored(diagnosis: Diagnosis) -> bytes:
-    try:
-        return media_read(diagnosis.image_name)
-    except OSError as error:
-        logger.error("The image file of diagnosis %s is unreadable: %s", diagnosis.pk, error)
-        raise Http404 from error
+def _placeholder(damage: MediaDamaged | None) -> HttpResponse:
+    """In place of a picture that is missing (404), or is not what was stored (409)."""
+    drawing = render_to_string("diagnosis/image_damaged.svg")
+    missing = damage is not None and not damage.found
+    return HttpResponse(drawing, status=404 if missing else 409, content_type="image/svg+xml")
 
 
 def _sentence(text: str, status: int) -> HttpResponse:

@@ -8,6 +8,7 @@ All of it is in the language of whoever looks; what the pure core said in Englis
 stored, is looked up here.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -21,7 +22,10 @@ from django.utils.translation import gettext_lazy as _
 from diagnosis.activation import NoMap
 from diagnosis.errors import ImageRefused
 from diagnosis.imaging.contract import BENIGN, LABELS, ModelContract
-from diagnosis.models import Case, Diagnosis, Review
+from diagnosis.models import Case, Diagnosis, IdentityCorrection, Review
+from diagnosis.reports.content import person
+from diagnosis.reports.corrected import Changed, changed
+from diagnosis.reports.sheet import moment
 from diagnosis.reports.wording import (
     MEANINGS,
     category,
@@ -69,6 +73,13 @@ VERDICTS: dict[str, tuple[Promise, Promise]] = {
     "failed": (
         _("Failed"),
         _("The image is stored, but no result could be made."),
+    ),
+    "withdrawn": (
+        _("Withdrawn"),
+        _(
+            "This field was taken out: it stays in the record, and counts neither in a case nor in "
+            "a report."
+        ),
     ),
     "unread": (
         _("Not read yet"),
@@ -131,7 +142,9 @@ class Bar:
 
 
 def headline(diagnosis: Diagnosis) -> str:
-    """Key of ``VERDICTS``: the outcome, or why there is none yet."""
+    """Key of ``VERDICTS``: the outcome, or why there is none that counts."""
+    if diagnosis.withdrawn:
+        return "withdrawn"
     if diagnosis.concealed:
         return "unread"
     if diagnosis.outcome:
@@ -180,6 +193,33 @@ def reading(review: Review) -> str:
     if review.verdict == Verdict.AGREE:
         return gettext("Agreed: {label}").format(label=label)
     return gettext("Changed to {label}").format(label=label)
+
+
+@dataclass(frozen=True)
+class Correction:
+    """A correction of patient or specimen, as the pages show it.
+
+    Attributes:
+        row: with specimen, patients, reason and time.
+        author: by whom; empty for the system itself.
+        changes: what was corrected, from what to what.
+    """
+
+    row: IdentityCorrection
+    author: str
+    changes: list[Changed]
+
+
+def corrections(rows: Iterable[IdentityCorrection]) -> list[Correction]:
+    """What was corrected, in the language of whoever looks."""
+    return [
+        Correction(
+            row=row,
+            author=person(row.author)["name"] if row.author else "",
+            changes=changed(row.changes, moment),
+        )
+        for row in rows
+    ]
 
 
 def no_map(reason: NoMap, diagnosis: Diagnosis) -> str:

@@ -15,7 +15,15 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser, AbstractUser
 from django.db.models import Prefetch
 
-from diagnosis.models import Amendment, Case, Conclusion, Diagnosis, Review
+from diagnosis.corrections import corrections_in
+from diagnosis.models import (
+    Amendment,
+    Case,
+    Conclusion,
+    Diagnosis,
+    IdentityCorrection,
+    Review,
+)
 from diagnosis.selectors import diagnosis_contract
 from patients.models import Patient, Specimen
 
@@ -42,17 +50,22 @@ def case_content(
         ``schema``, ``laboratory``, ``report``, ``patient``, ``specimen``, ``software`` (what the
         software says of the case, the rule, the counts), ``conclusion`` (or null), ``fields`` in
         the order of their arrival, each with result, failed checks and the reading that counts,
-        and ``models`` (who answered, with the bounds used).
+        and ``models`` (who answered, with the bounds used). Where fields were withdrawn,
+        ``withdrawn`` says which, by whom and why; they are not among ``fields`` and count nowhere.
     """
     specimen = Specimen.objects.select_related("patient").get(pk=case.specimen_id)
-    fields = list(
+    arrived = (
         Diagnosis.objects.filter(specimen=specimen)
         .order_by("id")
+        .select_related("withdrawal__author")
         .prefetch_related(
             Prefetch("reviews", Review.objects.select_related("reviewer").order_by("-id"))
         )
     )
-    return {
+    numbered = list(enumerate(arrived, start=1))
+    fields = [field for _, field in numbered if not field.withdrawn]
+    withdrawn = [_withdrawn(number, field) for number, field in numbered if field.withdrawn]
+    document = {
         "schema": SCHEMA,
         "laboratory": settings.LABORATORY,
         "report": {"number": number, "amends": _amends(amendment)},
@@ -66,9 +79,10 @@ def case_content(
             "minimum_usable": settings.MIN_USABLE_FIELDS,
         },
         "conclusion": _conclusion(conclusion, case),
-        "fields": [_field(number, field) for number, field in enumerate(fields, start=1)],
+        "fields": [_field(number, field) for number, field in numbered if not field.withdrawn],
         "models": _models(fields),
     }
+    return document | ({"withdrawn": withdrawn} if withdrawn else {})
 
 
 def canonical(content: Document) -> str:
@@ -97,12 +111,24 @@ def person(user: AbstractBaseUser) -> Document:
 def _amends(amendment: Amendment | None) -> Document | None:
     if amendment is None:
         return None
-    return {
+    amends = {
         "number": amendment.report.number,
         "content_sha256": amendment.report.content_sha256,
         "reason": amendment.reason,
         "author": person(amendment.author),
         "at": _time(amendment.created_at),
+    }
+    corrections = [_correction(correction) for correction in corrections_in(amendment)]
+    return amends | ({"corrections": corrections} if corrections else {})
+
+
+def _correction(correction: IdentityCorrection) -> Document:
+    return {
+        "id": correction.pk,
+        "changes": correction.changes,
+        "reason": correction.reason,
+        "author": correction.author and person(correction.author),
+        "at": _time(correction.created_at),
     }
 
 
@@ -167,6 +193,20 @@ def _field(number: int, field: Diagnosis) -> Document:
         if field.model_version
         else None,
         "reading": _reading(reviews),
+    }
+
+
+def _withdrawn(number: int, field: Diagnosis) -> Document:
+    withdrawal = field.withdrawal
+    return {
+        "number": number,
+        "id": field.pk,
+        "file_name": field.file_name,
+        "image_sha256": field.image_sha256,
+        "uploaded_at": _time(field.created_at),
+        "reason": withdrawal.reason,
+        "author": person(withdrawal.author),
+        "at": _time(withdrawal.created_at),
     }
 
 

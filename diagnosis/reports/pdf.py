@@ -85,6 +85,8 @@ def _story(report: Sheet, pictures: dict[int, bytes]) -> list[Flowable]:
         Spacer(0, 3),
         *_fields(report.fields, pictures),
     ]
+    if report.withdrawn:
+        story += [_heading(wording.HEADINGS["withdrawn"]), *_lines(report.withdrawn)]
     for title, facts in report.models:
         story += [_heading(title), *_facts(facts, columns=1)]
     story += [

@@ -1,13 +1,13 @@
 """Small pictures of the fields of a report."""
 
-import hashlib
 import logging
 
 from diagnosis.errors import ImageRefused
 from diagnosis.imaging.thumbnail import thumbnail
-from diagnosis.media import media_read
+from diagnosis.media import MediaDamaged
 from diagnosis.models import Diagnosis
 from diagnosis.reports.content import Document
+from diagnosis.stored_images import image_read
 
 logger = logging.getLogger(__name__)
 
@@ -15,10 +15,10 @@ logger = logging.getLogger(__name__)
 def field_pictures(content: Document) -> dict[int, bytes]:
     """A JPEG by number of each field whose stored image is still the one of ``content``."""
     ids = [field["id"] for field in content["fields"]]
-    names = dict(Diagnosis.objects.filter(pk__in=ids).values_list("pk", "image_name"))
+    rows = Diagnosis.objects.in_bulk(ids)
     found = {}
     for field in content["fields"]:
-        picture = _picture(names.get(field["id"]), field["image_sha256"])
+        picture = _picture(rows.get(field["id"]), field["image_sha256"])
         if picture is None:
             logger.error("The image file of diagnosis %s is missing from a report", field["id"])
         else:
@@ -26,9 +26,10 @@ def field_pictures(content: Document) -> dict[int, bytes]:
     return found
 
 
-def _picture(name: str | None, sha256: str) -> bytes | None:
+def _picture(diagnosis: Diagnosis | None, sha256: str) -> bytes | None:
+    if diagnosis is None or diagnosis.image_sha256 != sha256:
+        return None
     try:
-        data = media_read(name) if name else b""
-        return thumbnail(data) if hashlib.sha256(data).hexdigest() == sha256 else None
-    except (OSError, ImageRefused):
+        return thumbnail(image_read(diagnosis))
+    except (MediaDamaged, ImageRefused):
         return None

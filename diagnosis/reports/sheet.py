@@ -14,6 +14,7 @@ from diagnosis.aggregate import FieldCounts
 from diagnosis.models import Signature
 from diagnosis.reports import wording
 from diagnosis.reports.content import Document, content_sha256
+from diagnosis.reports.corrected import changed
 from diagnosis.reports.field_rows import FieldRow, field_row
 from diagnosis.state import CaseHeadline, Meaning
 from patients.models import Objective, Sex, Site, Stain
@@ -59,6 +60,7 @@ class Sheet:
         software: the software's headline; ``software_key`` as in the content.
         models: title and facts of each version that answered.
         sha256: of the content, hexadecimal.
+        withdrawn: fields that were taken out of the case, by whom and why; a paragraph each.
     """
 
     laboratory: str
@@ -83,6 +85,7 @@ class Sheet:
     signatures: list[Signed]
     sha256: str
     hash_note: str
+    withdrawn: list[Line]
 
 
 def sheet(content: Document, signatures: Sequence[Signature], *, preliminary: bool) -> Sheet:
@@ -122,6 +125,7 @@ def sheet(content: Document, signatures: Sequence[Signature], *, preliminary: bo
             signatures=[_signed(signature) for signature in signatures],
             sha256=content_sha256(content),
             hash_note=wording.HASH.format(number=content["report"]["number"]),
+            withdrawn=_withdrawn(content.get("withdrawn", [])),
         )
 
 
@@ -155,7 +159,36 @@ def _notes(state: str, amends: Document | None, signatures: Sequence[Signature])
             Line(wording.NOTES["opened"].format(**opened)),
             Line(amends["reason"], typed=True),
         ]
+        for correction in amends.get("corrections", []):
+            notes += _corrected(correction, amends["reason"])
     return notes
+
+
+def _corrected(correction: Document, said: str) -> list[Line]:
+    """What was corrected, from what to what; the reason, unless it is ``said`` already."""
+    name, at = correction["author"]["name"], moment(correction["at"])
+    lines = [Line(wording.CORRECTED_BY.format(name=name, at=at))]
+    lines += [
+        Line(wording.CORRECTED.format(label=one.label, before=one.before, after=one.after))
+        for one in changed(correction["changes"], moment)
+    ]
+    if correction["reason"] != said:
+        lines += [Line(wording.REASON), Line(correction["reason"], typed=True)]
+    return lines
+
+
+def _withdrawn(fields: Sequence[Document]) -> list[Line]:
+    lines = []
+    for field in fields:
+        which = wording.WITHDRAWN.format(
+            number=field["number"],
+            file_name=field["file_name"] or wording.NO_FILE_NAME,
+            hash=field["image_sha256"][:8],
+            name=field["author"]["name"],
+            at=moment(field["at"]),
+        )
+        lines += [Line(which), Line(field["reason"], typed=True)]
+    return lines
 
 
 def _patient(patient: Document) -> list[Fact]:

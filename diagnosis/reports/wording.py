@@ -49,6 +49,7 @@ HEADINGS = {
     "conclusion": "Conclusion of the reader",
     "suggestion": "Suggestion of the software",
     "fields": "Fields",
+    "withdrawn": "Withdrawn fields",
     "model": "Model {title}",
     "limits": "Known limits",
     "signatures": "Signatures",
@@ -120,6 +121,14 @@ OUT_OF_DOMAIN = (
 )
 DISTANCE = "Distance from the training images {score}."
 FAILED_CHECK = "{label}: {score}, at least {limit} needed. {fix}"
+
+CORRECTED_BY = "Corrected by {name}, {at}:"
+CORRECTED = "{label}: {before}, corrected to {after}"
+WITHDRAWN = (
+    "Field {number} ({file_name}, sha256 {hash}…) was withdrawn from this case by {name}, {at}; it "
+    "is not used. Reason:"
+)
+NO_FILE_NAME = "without a file name"
 
 SIZE = "{width} × {height} pixels"
 READ_AS = "Read as {category}"
@@ -222,6 +231,7 @@ _FAILURES = {
     "model_unavailable": _("The model could not be reached after several attempts."),
     "gave_up": _("Every attempt ended before the model could answer."),
     "image_file_unreadable": _("The stored image file could not be read."),
+    "image_file_damaged": _("The stored image file is not the one that was uploaded."),
     "internal_error": _("The software met an error it did not expect."),
 }
 

@@ -22,7 +22,7 @@ from diagnosis.drift import (
 )
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import ModelContract
-from diagnosis.models import Diagnosis
+from diagnosis.models import STANDING, Diagnosis
 from diagnosis.predictors.store import read_live, version_dir
 from diagnosis.state import Status
 from diagnosis.statistics.period import demonstration_specimens
@@ -68,7 +68,8 @@ def inputs(population: str = "decoded") -> Inputs | None:
     """The newest fields that the live version answered, judged; ``None`` if none is live.
 
     At most ``PER_PATIENT`` fields of a patient count and ``WINDOW`` in all, of the ``REACH``
-    newest record numbers: the cost does not grow with what is stored.
+    newest record numbers: the cost does not grow with what is stored. What was withdrawn does not:
+    it is uploaded again where it belongs.
 
     Args:
         population: a key of ``POPULATIONS``.
@@ -102,7 +103,7 @@ def _window(digest: str, population: str) -> dict[int, int | None]:
     newest = Diagnosis.objects.aggregate(newest=Max("pk"))["newest"] or 0
     rows = (
         Diagnosis.objects.filter(
-            pk__gt=newest - REACH, model_digest=digest, status__in=POPULATIONS[population]
+            STANDING, pk__gt=newest - REACH, model_digest=digest, status__in=POPULATIONS[population]
         )
         .exclude(specimen__in=demonstration_specimens())
         .order_by("-pk")

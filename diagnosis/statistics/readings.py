@@ -55,6 +55,7 @@ class Readings:
 def readings(period: Period) -> Readings:
     """Agreement and override rates of the fields uploaded in ``period``.
 
+    A field that was withdrawn is left out: it is another patient's, or is uploaded again as one.
     The latest reading of a field counts; one that calls the field unusable names no class, and
     the field is left out.
     """
@@ -87,7 +88,9 @@ def readings(period: Period) -> Readings:
 
 
 def _rows(numbers: list[int]) -> list[_Row]:
-    found = Review.objects.filter(diagnosis__in=numbers).order_by("pk")
+    found = Review.objects.filter(
+        diagnosis__in=numbers, diagnosis__withdrawal__isnull=True
+    ).order_by("pk")
     return [
         _Row(*row)
         for row in found.values_list(

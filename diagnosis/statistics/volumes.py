@@ -24,7 +24,8 @@ class Volumes:
 
     Attributes:
         screened, refused, unfinished: fields by the time they were uploaded; ``unfinished`` are
-            those that wait for the model or were given up.
+            those that wait for the model or were given up. What was withdrawn later counts: it
+            came in and was answered.
         signed: cases by the time of their first report.
     """
 

@@ -8,6 +8,7 @@ from typing import Any
 from rest_framework import serializers
 
 from patients import services
+from patients.covering import REASON_LENGTH
 from patients.models import Patient, Specimen
 
 LARGEST_ID = 2**63 - 1
@@ -36,7 +37,25 @@ class SpecimenQuery(PatientQuery):
     )
 
 
-class PatientSerializer(serializers.ModelSerializer[Patient]):
+class _CorrectionMixin(serializers.Serializer[Any]):
+    """Takes the reason for a change of what a signed case states."""
+
+    reason = serializers.CharField(
+        write_only=True,
+        required=False,
+        max_length=REASON_LENGTH,
+        help_text="Why it is corrected; needed if a signed case states it, which then has to be "
+        "signed again. Only of a change.",
+    )
+
+    def validate_reason(self, reason: str) -> str:
+        """Nothing is corrected by registering it."""
+        if self.instance is None:
+            raise serializers.ValidationError("Give a reason with a change alone.")
+        return reason
+
+
+class PatientSerializer(_CorrectionMixin, serializers.ModelSerializer[Patient]):
     """A patient."""
 
     class Meta:
@@ -49,6 +68,7 @@ class PatientSerializer(serializers.ModelSerializer[Patient]):
             "sex",
             "is_demonstration",
             "created_at",
+            "reason",
         ]
         read_only_fields = ["is_demonstration"]
 
@@ -61,7 +81,7 @@ class PatientSerializer(serializers.ModelSerializer[Patient]):
         return services.patient_update(patient=instance, **validated_data)
 
 
-class SpecimenSerializer(serializers.ModelSerializer[Specimen]):
+class SpecimenSerializer(_CorrectionMixin, serializers.ModelSerializer[Specimen]):
     """A specimen; ``patient`` is the patient's ``id``."""
 
     is_demonstration = serializers.BooleanField(
@@ -82,6 +102,7 @@ class SpecimenSerializer(serializers.ModelSerializer[Specimen]):
             "objective",
             "is_demonstration",
             "created_at",
+            "reason",
         ]
 
     def create(self, validated_data: dict[str, Any]) -> Specimen:

@@ -20,10 +20,17 @@ from patients.api.serializers import (
     SpecimenQuery,
     SpecimenSerializer,
 )
+from patients.covering import ChangeRefused
 from patients.models import Patient, Specimen
 from webapp.api_errors import Problem
 from webapp.audit.services import audit_record
 
+_CHANGED = {
+    409: OpenApiResponse(
+        description="A signed case states it: `signed` if this account may not amend cases, "
+        "`reason_missing` if there is no `reason`."
+    )
+}
 _DELETED = {204: None, 409: OpenApiResponse(description="It has diagnoses, which are kept.")}
 
 
@@ -34,7 +41,7 @@ class _ServiceViewSet(viewsets.ModelViewSet[Any]):
         """Translate what the services raise."""
         if isinstance(exc, ValidationError):
             exc = serializers.ValidationError(get_error_detail(exc))
-        elif isinstance(exc, services.DeletionRefused):
+        elif isinstance(exc, services.DeletionRefused | ChangeRefused):
             exc = Problem(409, exc.code, str(exc))
         return super().handle_exception(exc)
 
@@ -60,7 +67,10 @@ class _ServiceViewSet(viewsets.ModelViewSet[Any]):
 
 
 @extend_schema_view(
-    list=extend_schema(parameters=[PatientQuery]), destroy=extend_schema(responses=_DELETED)
+    list=extend_schema(parameters=[PatientQuery]),
+    update=extend_schema(responses={200: PatientSerializer, **_CHANGED}),
+    partial_update=extend_schema(responses={200: PatientSerializer, **_CHANGED}),
+    destroy=extend_schema(responses=_DELETED),
 )
 class PatientViewSet(_ServiceViewSet):
     """Patients."""
@@ -83,7 +93,10 @@ class PatientViewSet(_ServiceViewSet):
 
 
 @extend_schema_view(
-    list=extend_schema(parameters=[SpecimenQuery]), destroy=extend_schema(responses=_DELETED)
+    list=extend_schema(parameters=[SpecimenQuery]),
+    update=extend_schema(responses={200: SpecimenSerializer, **_CHANGED}),
+    partial_update=extend_schema(responses={200: SpecimenSerializer, **_CHANGED}),
+    destroy=extend_schema(responses=_DELETED),
 )
 class SpecimenViewSet(_ServiceViewSet):
     """Specimens, by accession number."""

@@ -49,7 +49,7 @@ def patch_for(step: str, fields: int) -> Any:
     name, replacement = {
         "before the first lease": ("diagnosis_lease", die),
         "after the first lease": ("diagnosis_lease", after(lease)),
-        "before a file is read": ("media_read", die),
+        "before a file is read": ("image_read", die),
         "while the model thinks": ("predict", die),
         "before the first result": ("diagnosis_transition", die),
         "within the first result": ("audit_record", after(record)),

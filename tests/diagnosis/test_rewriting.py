@@ -10,9 +10,11 @@ from django.apps import apps
 from django.contrib.auth.models import User
 from django.db import DatabaseError, IntegrityError, connection, models, transaction
 
-from diagnosis import signoff
 from diagnosis.history import RULES
-from patients.models import Specimen
+from diagnosis.models import Diagnosis
+from diagnosis.withdrawals import field_withdraw
+from patients.models import Patient, Specimen
+from patients.services import specimen_update
 from tests.diagnosis.signing import read_case, sign
 from tests.diagnosis.steps import create_field, run_field
 from tests.diagnosis.support import FakePredictor, smear_jpeg
@@ -32,11 +34,16 @@ Statements = Iterator[tuple[str, list[Any]]]
 def records(
     clinician: User, specimen: Specimen, other_specimen: Specimen, predictor: FakePredictor
 ) -> list[Any]:
-    """Two cases, each signed, opened again and signed anew, and a field of no case."""
+    """Two cases of two patients, each signed, opened by a correction, a field of it withdrawn, and
+    signed anew; and a field of no case."""
+    other = Patient.objects.create(medical_record_number="MRN-2", name="Berta Other")
+    Specimen.objects.filter(pk=other_specimen.pk).update(patient=other)
     for number, of in enumerate((specimen, other_specimen)):
         case = read_case(clinician, of)
         sign(clinician, case)
-        signoff.case_amend(actor=clinician, case=case, reason="The comment was missing.")
+        specimen_update(actor=clinician, specimen=of, stain="giemsa", reason="Misread.")
+        fields = Diagnosis.objects.filter(specimen=of)
+        field_withdraw(actor=clinician, diagnosis=fields.latest("pk"), reason="Of another.")
         sign(clinician, case, comment=f"Blasts, {number}.")
     run_field(create_field(clinician, smear_jpeg(2)))
     before = everything()

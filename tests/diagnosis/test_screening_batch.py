@@ -11,11 +11,12 @@ from numpy.typing import NDArray
 
 from diagnosis import pipeline, screening, services
 from diagnosis.errors import ContractError, ModelAway, PredictorError
-from diagnosis.media import media_path, media_read
+from diagnosis.media import media_path
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
 from diagnosis.predictors.base import Prediction
 from diagnosis.screening import BATCH
 from diagnosis.state import Status
+from diagnosis.stored_images import image_read
 from tests.diagnosis.steps import actions_of, create_field, make_due, run_field
 from tests.diagnosis.support import FakePredictor, document_jpeg, smear_jpeg
 
@@ -90,8 +91,8 @@ def test_one_that_the_model_chokes_on_costs_the_others_nothing(
     clinician: User, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fields = deferred(clinician, smears(4))
-    poison = fields[2].image_name
-    bad = pipeline.prepare(media_read(poison), predictor.contract).canonical
+    poison = image_read(fields[2])
+    bad = pipeline.prepare(poison, predictor.contract).canonical
     Diagnosis.objects.filter(pk=fields[2].pk).update(attempts_max=1)
     real, calls = predictor.predict, []
 

@@ -40,7 +40,7 @@ def test_a_field_is_stored_with_its_file_and_its_event(
     assert (diagnosis.width, diagnosis.height, diagnosis.media_type) == (320, 240, "image/jpeg")
     assert diagnosis.created_by == clinician
     assert diagnosis.file_name == "a" * 255
-    assert media_read(diagnosis.image_name).startswith(b"\xff\xd8")
+    assert media_read(diagnosis.image_name, diagnosis.image_sha256).startswith(b"\xff\xd8")
     assert diagnosis.image_sha256 in diagnosis.image_name
     assert actions_of(diagnosis) == ["diagnosis.received"]
 

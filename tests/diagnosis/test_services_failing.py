@@ -96,7 +96,7 @@ def test_a_damaged_file_is_given_up_at_once(
     diagnosis = create_field(clinician, smear)
     media_path(diagnosis.image_name).write_bytes(smear[:2000])
     result = run_field(diagnosis)
-    assert (result.status, result.failure) == (Status.FAILED, "damaged_image")
+    assert (result.status, result.failure) == (Status.FAILED, "image_file_damaged")
 
 
 def test_a_fault_of_ours_is_logged_in_full_and_leaves_no_lease(

@@ -28,6 +28,7 @@ GET                    diagnoses/<int:pk>/image             T H A U
 GET                    diagnoses/<int:pk>/thumbnail         T H A U
 GET                    diagnoses/<int:pk>/activation        T H A U
 GET POST               diagnoses/<int:pk>/assign            T H A
+GET POST               diagnoses/<int:pk>/withdraw          T H
 POST                   diagnoses/<int:pk>/review            H
 GET                    specimens/<str:accession>            T H A U
 POST                   specimens/<str:accession>            T H
@@ -57,6 +58,7 @@ GET                    api/diagnoses                        T H A U
 GET                    api/diagnoses/<int:pk>               T H A U
 PATCH                  api/diagnoses/<int:pk>               T H A
 GET                    api/diagnoses/<int:pk>/image         T H A U
+POST                   api/diagnoses/<int:pk>/withdraw      T H
 GET                    api/models                           T H A U
 GET                    api/patients                         T H A U
 POST                   api/patients                         T H A
@@ -99,6 +101,9 @@ ADMIN_MODELS = {
     "diagnosis/signature": ("A U", "", "", ""),
     "diagnosis/report": ("A U", "", "", ""),
     "diagnosis/amendment": ("A U", "", "", ""),
+    "diagnosis/withdrawal": ("A U", "", "", ""),
+    "diagnosis/identitycorrection": ("A U", "", "", ""),
+    "diagnosis/correctedcase": ("A U", "", "", ""),
 }
 
 

@@ -178,7 +178,7 @@ def test_no_failure_of_the_worker_names_a_person(
     diagnosis, _ = diagnosis_create(
         actor=clinician, upload=smear_jpeg(), file_name=FILE, specimen=specimen
     )
-    monkeypatch.setattr("diagnosis.screening.media_read", fail)
+    monkeypatch.setattr("diagnosis.screening.image_read", fail)
     diagnosis_run(diagnosis_id=diagnosis.pk)
     make_due(diagnosis)
     monkeypatch.setattr("diagnosis.screening.diagnosis_lease", lambda **kwargs: fail(FILE))

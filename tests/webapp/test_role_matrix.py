@@ -16,12 +16,22 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from rest_framework.authtoken.models import Token
 
 from diagnosis.cases import review_create
-from diagnosis.models import Amendment, Conclusion, Diagnosis, SavedView, Signature
+from diagnosis.models import (
+    Amendment,
+    Conclusion,
+    CorrectedCase,
+    Diagnosis,
+    IdentityCorrection,
+    SavedView,
+    Signature,
+)
 from diagnosis.roles import ADMINISTRATOR, AUDITOR, HAEMATOLOGIST, TECHNICIAN
 from diagnosis.signoff import case_amend
 from diagnosis.state import Verdict
 from diagnosis.tasks import screen_waiting
+from diagnosis.withdrawals import field_withdraw
 from patients.models import Patient, Specimen
+from patients.services import specimen_update
 from tests.diagnosis.portal import records
 from tests.diagnosis.signing import sign
 from tests.webapp.role_table import table
@@ -74,6 +84,14 @@ class Site:
         self.unassigned = records.screened(reader, None)
         self.review = review_create(actor=reader, diagnosis=self.field, verdict=Verdict.AGREE)
         amendment = self._amended_case(reader)
+        withdrawn = records.screened(reader, self.specimen)
+        withdrawal = field_withdraw(actor=reader, diagnosis=withdrawn, reason="Of another.")
+        specimen_update(
+            actor=reader,
+            specimen=amendment.report.case.specimen,
+            stain="giemsa",
+            reason="The label was read wrongly.",
+        )
         group, subject = Group.objects.create(name="Others"), User.objects.create_user("subject")
         screen_waiting.enqueue()
         from django_tasks_db.models import DBTaskResult
@@ -92,6 +110,9 @@ class Site:
             "diagnosis/signature": Signature.objects.get(),
             "diagnosis/report": amendment.report,
             "diagnosis/amendment": amendment,
+            "diagnosis/withdrawal": withdrawal,
+            "diagnosis/identitycorrection": IdentityCorrection.objects.get(),
+            "diagnosis/correctedcase": CorrectedCase.objects.get(),
         }
         self.cookies = {who: self._session(user) for who, user in self.accounts.items()}
         self.tokens = {who: Token.objects.create(user=user).key for who, user in self.users()}
@@ -132,7 +153,12 @@ class Site:
             return f"/{route}?app_label=patients&model_name=specimen&field_name=patient"
         parts = route.split("/")
         row = self.rows.get("/".join(parts[1:3]))
-        unassigned = route in ("diagnoses/<int:pk>/assign",)
+        # Of them the reader has read none, so a technician may withdraw it as well.
+        unassigned = route in (
+            "diagnoses/<int:pk>/assign",
+            "diagnoses/<int:pk>/withdraw",
+            "api/diagnoses/<int:pk>/withdraw",
+        )
         field = self.unassigned if unassigned else self.field
         values = {
             "accession": self.specimen.accession_number,

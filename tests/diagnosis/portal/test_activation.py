@@ -68,7 +68,7 @@ def test_the_map_is_what_the_version_says_of_this_very_field(
     assert picture is not None
     assert picture.shape == (168, 224, 4)
     predictor = stable_predictor()
-    rgb = decode(media_read(diagnosis.image_name)).rgb
+    rgb = decode(media_read(diagnosis.image_name, diagnosis.image_sha256)).rgb
     explanation = predictor.explain(preprocess(rgb, predictor.contract))
     assert answer.content == heat_map(explanation.activation, 640, 480)
     assert explanation.activation.any()

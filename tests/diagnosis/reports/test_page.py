@@ -17,6 +17,7 @@ from diagnosis.media import media_path
 from diagnosis.models import Report
 from diagnosis.signoff import case_amend
 from patients.models import Specimen
+from patients.services import patient_update, specimen_update
 from tests.diagnosis.portal import records
 from tests.diagnosis.reports.made import REASON, case_of, sign
 from webapp.audit.models import AuditEvent
@@ -140,12 +141,15 @@ def test_an_open_case_shows_what_its_report_would_say(browser: Client, read_case
     assert "Signed reports of this case" not in found
 
 
+def correct(reader: User, specimen: Specimen, **changes: str) -> None:
+    patient_update(actor=reader, patient=specimen.patient, reason="Misspelt.", **changes)
+
+
 def test_a_signed_case_shows_what_was_signed(
-    browser: Client, signed: Report, read_case: Specimen
+    browser: Client, signed: Report, read_case: Specimen, reader: User
 ) -> None:
-    read_case.patient.name = "Corrected Name"
-    read_case.patient.save()
-    found = words(browser)
+    correct(reader, read_case, name="Corrected Name")
+    found = words(browser, f"{PAGE}?number=1")
     assert "FINAL FINAL means" in found
     assert "Patient Ada Example" in found
     assert "Review: I have read every usable field" in found
@@ -213,15 +217,13 @@ def test_a_field_came_later(
 
 @pytest.mark.parametrize("whose", ["patient", "specimen"])
 def test_details_were_corrected(
-    browser: Client, signed: Report, read_case: Specimen, whose: str
+    browser: Client, signed: Report, read_case: Specimen, reader: User, whose: str
 ) -> None:
     if whose == "patient":
-        read_case.patient.sex = "unknown"
-        read_case.patient.save()
+        correct(reader, read_case, sex="unknown")
     else:
-        read_case.stain = "giemsa"
-        read_case.save()
-    found = words(browser)
+        specimen_update(actor=reader, specimen=read_case, stain="giemsa", reason="Misread.")
+    found = words(browser, f"{PAGE}?number=1")
     assert f"{CHANGED} Details of the {whose} have been corrected. " in found
 
 
@@ -270,6 +272,7 @@ def test_the_pdf_of_a_signed_case_is_never_made_again(
     browser: Client,
     signed: Report,
     read_case: Specimen,
+    reader: User,
     settings: Settings,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -277,12 +280,10 @@ def test_the_pdf_of_a_signed_case_is_never_made_again(
     before = browser.get(PDF)
     assert hashlib.sha256(before.content).hexdigest() == signed.pdf_sha256
     assert before["Content-Disposition"] == 'inline; filename="H26-1-report-1.pdf"'
-    read_case.patient.name = "Corrected Name"
-    read_case.patient.save()
+    correct(reader, read_case, name="Corrected Name")
     settings.LABORATORY = "Elsewhere"
     settings.TIME_ZONE = "Asia/Tokyo"
     monkeypatch.setattr("diagnosis.reports.pdf.render", lambda *_, **__: b"another")
-    assert browser.get(PDF).content == before.content
     assert browser.get(f"{PDF}?number=1").content == before.content
     assert "Ada Example" in first_page(before.content)
 

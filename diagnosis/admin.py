@@ -20,7 +20,7 @@ admin.site.unregister(DBTaskResult)
 
 
 @admin.register(DBTaskResult)
-class TaskAdmin(ReadOnlyAdmin, ReadAuditedAdmin, DBTaskResultAdmin):
+class TaskAdmin(ReadAuditedAdmin, DBTaskResultAdmin):
     """Background tasks; they name rows by their ids."""
 
 

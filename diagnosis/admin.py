@@ -31,7 +31,7 @@ admin.site.unregister(DBTaskResult)
 
 
 @admin.register(DBTaskResult)
-class TaskAdmin(ReadOnlyAdmin, ReadAuditedAdmin, DBTaskResultAdmin):
+class TaskAdmin(ReadAuditedAdmin, DBTaskResultAdmin):
     """Background tasks; they name rows by their ids."""
 
 

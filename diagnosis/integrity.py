@@ -1,24 +1,34 @@
 """Whether rows, stored files and audit events tell the same story, and history is protected."""
 
 import hashlib
+import time
 from collections import defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 from django.db import connection
 from django.db.models import QuerySet
 
+from diagnosis.aggregate import case_verdict
 from diagnosis.history import history_unprotected
 from diagnosis.media import MediaDamaged, media_files, media_read
-from diagnosis.models import Case, Diagnosis, Report
+from diagnosis.models import Amendment, Case, Diagnosis, Report
+from diagnosis.references import is_referred_to
 from diagnosis.state import CaseStatus, Status
 from webapp.audit.models import AuditEvent
 from webapp.audit.triggers import triggers_visible
 
 BATCH = 500
+# No upload takes longer from its file to its row: gunicorn ends a request long before.
+UPLOAD_ENDS_S = 600.0
+LOOK_AGAIN_S = 0.5
 
 
 def integrity_problems() -> Iterator[str]:
-    """One sentence per disagreement, naming the row or file; nothing if all is well."""
+    """One sentence per disagreement, naming the row or file; nothing if all is well.
+
+    The product may be at work meanwhile: what looks wrong is looked at again before it is told.
+    """
     yield from _history_problems()
     names: set[str] = set()
     last = 0
@@ -27,19 +37,33 @@ def integrity_problems() -> Iterator[str]:
         names.update(diagnosis.image_name for diagnosis in batch)
         events = _events([str(diagnosis.pk) for diagnosis in batch])
         for diagnosis in batch:
-            yield from _file_problems(
+            yield from _lasting_file_problems(
                 f"diagnosis {diagnosis.pk}: its image file",
                 diagnosis.image_name,
                 diagnosis.image_sha256,
             )
-            yield from _audit_problems(diagnosis, events[str(diagnosis.pk)])
+            if list(_audit_problems(diagnosis, events[str(diagnosis.pk)])):
+                yield from _lasting_audit_problems(diagnosis.pk)
     yield from _events_without_row()
     for report in Report.objects.order_by("pk").iterator(BATCH):
         names.add(report.pdf_name)
         yield from _report_problems(report)
-    for name, _ in media_files(older_than_s=0):
-        if name not in names:
+    for case in Case.objects.order_by("pk").iterator(BATCH):
+        if list(_case_problems(case)):
+            yield from _lasting_case_problems(case.pk)
+    for name, path in media_files(older_than_s=UPLOAD_ENDS_S):
+        if name not in names and _is_stray(name, path):
             yield f"file {name}: no record refers to it (clean_media removes it)"
+
+
+def _is_stray(name: str, path: Path) -> bool:
+    """An upload touches its file before its row comes: old after the question is old for good."""
+    if is_referred_to(name):
+        return False
+    try:
+        return time.time() - path.stat().st_mtime > UPLOAD_ENDS_S
+    except FileNotFoundError:  # `clean_media` was here
+        return False
 
 
 def _history_problems() -> Iterator[str]:
@@ -64,10 +88,59 @@ def _file_problems(what: str, name: str, sha256: str) -> Iterator[str]:
         yield f"{what} {damage}"
 
 
+def _lasting_file_problems(what: str, name: str, sha256: str) -> Iterator[str]:
+    """`clean_media` puts a file aside for the moment in which it asks who refers to it."""
+    if list(_file_problems(what, name, sha256)):
+        time.sleep(LOOK_AGAIN_S)
+        yield from _file_problems(what, name, sha256)
+
+
+def _lasting_audit_problems(pk: int) -> list[str]:
+    """Of a diagnosis that stayed what it was while its events were read."""
+    while True:
+        before = Diagnosis.objects.filter(pk=pk).first()
+        if before is None:
+            return []  # `_events_without_row` tells
+        problems = list(_audit_problems(before, _events([str(pk)])[str(pk)]))
+        after = Diagnosis.objects.get(pk=pk)
+        if (before.status, before.attempts) == (after.status, after.attempts):
+            return problems
+
+
+def _case_problems(case: Case) -> Iterator[str]:
+    """Its status, and whether it is closed, are those of its reports; its headline is one that its
+    counts can lead to, whatever number of usable fields was asked for then."""
+    what = f"case {case.pk}"
+    last = Report.objects.filter(case=case).order_by("-number").first()
+    is_signed = case.status in (CaseStatus.SIGNED, CaseStatus.AMENDED)
+    if is_signed != (last is not None):
+        yield f"{what}: is {case.status}, and has {'a' if last else 'no'} report"
+    is_closed = last is not None and not Amendment.objects.filter(report=last).exists()
+    if bool(case.closed) != is_closed:
+        yield f"{what}: is {'closed' if case.closed else 'open'}, its reports say otherwise"
+    found = {case_verdict(case.counts, minimum) for minimum in (1, case.counts.usable + 1)}
+    if (case.headline, case.rule) not in {(v.headline.value, v.rule.value) for v in found}:
+        yield f"{what}: its headline is not what its fields say"
+
+
+def _lasting_case_problems(pk: int) -> list[str]:
+    """Of a case that stayed what it was while its reports were read."""
+    while True:
+        before = Case.objects.get(pk=pk)
+        problems = list(_case_problems(before))
+        after = Case.objects.get(pk=pk)
+        if (before.status, before.closed, before.counts) == (
+            after.status,
+            after.closed,
+            after.counts,
+        ):
+            return problems
+
+
 def _report_problems(report: Report) -> Iterator[str]:
     """Its file, its content and the signatures under it belong together."""
     what = f"report {report.number} of case {report.case_id}"
-    yield from _file_problems(f"{what}: its PDF", report.pdf_name, report.pdf_sha256)
+    yield from _lasting_file_problems(f"{what}: its PDF", report.pdf_name, report.pdf_sha256)
     if hashlib.sha256(report.content.encode()).hexdigest() != report.content_sha256:
         yield f"{what}: its content has changed since it was signed"
     if not report.signatures.exists():

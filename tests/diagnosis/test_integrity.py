@@ -1,6 +1,9 @@
 """``check_integrity`` finds what disagrees, ``clean_media`` what nobody refers to."""
 
 import io
+import os
+import time
+from typing import Any
 
 import pytest
 from django.apps import apps
@@ -8,10 +11,12 @@ from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
 
+from diagnosis import integrity
 from diagnosis.cases import review_create
 from diagnosis.history import history_protect
+from diagnosis.imaging.decode import to_stored
 from diagnosis.integrity import integrity_problems
-from diagnosis.media import media_path
+from diagnosis.media import media_path, media_write
 from diagnosis.models import Diagnosis, Report
 from diagnosis.screening import diagnosis_fail, diagnosis_lease, diagnosis_run
 from diagnosis.services import diagnosis_assign, diagnosis_create
@@ -45,6 +50,11 @@ def report(diagnosis: Diagnosis, specimen: Specimen, clinician: User) -> Report:
     return signed
 
 
+def _age(name: str) -> None:
+    """As if the file had been touched an hour ago."""
+    os.utime(media_path(name), (time.time() - 3600,) * 2)
+
+
 def _behind_the_model_s_back(sql: str) -> None:
     """As somebody may who has the database's administrator in hand."""
     triggers_drop()
@@ -65,6 +75,60 @@ def test_history_that_the_database_no_longer_protects() -> None:
     with connection.cursor() as cursor:
         cursor.execute("DROP TRIGGER history_diagnosis_review_delete")
     assert _problem().startswith("trigger history_diagnosis_review_delete: is missing")
+
+
+@pytest.mark.parametrize("hook", ["_events", "_events_without_row", "is_referred_to"])
+def test_an_upload_at_any_moment_is_no_problem(
+    hook: str,
+    diagnosis: Diagnosis,
+    clinician: User,
+    predictor: FakePredictor,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The product works between two steps of the check; old files are taken up again as well."""
+    waiting, _ = diagnosis_create(actor=clinician, upload=smear_jpeg(2))
+    stray, _ = media_write(to_stored(smear_jpeg(3)))
+    _age(stray)
+    real = getattr(integrity, hook)
+    uploads = iter((smear_jpeg(3), smear_jpeg(4)))
+
+    def meanwhile(*args: Any) -> Any:
+        if upload := next(uploads, None):
+            found, _ = diagnosis_create(actor=clinician, upload=upload)
+            diagnosis_run(diagnosis_id=found.pk)
+            diagnosis_run(diagnosis_id=waiting.pk)
+        return real(*args)
+
+    monkeypatch.setattr(integrity, hook, meanwhile)
+    assert list(integrity_problems()) == []
+    assert Diagnosis.objects.count() >= 3
+
+
+def test_a_file_that_clean_media_holds_for_a_moment_is_no_problem(
+    diagnosis: Diagnosis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = media_path(diagnosis.image_name)
+    aside = path.with_name(".removing-x")
+    path.rename(aside)
+    monkeypatch.setattr("diagnosis.integrity.time.sleep", lambda seconds: aside.rename(path))
+    assert list(integrity_problems()) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ("closed = 0", "is open, its reports say otherwise"),
+        ("status = 'in_review', closed = 0", "is in_review, and has a report"),
+        ("headline = 'not_suspicious'", "its headline is not what its fields say"),
+        ("suspicious = 0, not_suspicious = 1", "its headline is not what its fields say"),
+    ],
+)
+def test_a_case_that_is_not_what_it_was_signed_as(
+    report: Report, change: str, problem: str
+) -> None:
+    _behind_the_model_s_back(f"UPDATE diagnosis_case SET {change}")
+    assert f"case {report.case_id}: {problem}" in list(integrity_problems())
 
 
 def test_an_empty_site_is_well(db: None) -> None:
@@ -101,6 +165,8 @@ def test_a_missing_file(diagnosis: Diagnosis) -> None:
 def test_a_file_without_row(diagnosis: Diagnosis) -> None:
     media_path("fields/00").mkdir()
     media_path("fields/00/stray.jpg").write_bytes(b"")
+    assert list(integrity_problems()) == [], "an upload may be about to write its row"
+    _age("fields/00/stray.jpg")
     assert _problem().startswith("file fields/00/stray.jpg: no record refers to it")
 
 

@@ -37,17 +37,19 @@ class ReadAuditedAdmin(admin.ModelAdmin[Any]):
         return SoundChangeList
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """As Django's, without references to rows that are not there."""
+        """As Django's, without values that a field cannot hold."""
         given: dict[str, Any] = super().get_changeform_initial_data(request)
         return {name: value for name, value in given.items() if self._may_stand(name, value)}
 
     def _may_stand(self, name: str, value: Any) -> bool:
         fields = {field.name: field for field in self.model._meta.concrete_fields}
-        if name not in fields or not (other := fields[name].related_model):
+        if name not in fields:
             return True
         try:
-            return bool(other._default_manager.filter(pk=value).exists())
-        except (ValueError, ValidationError):
+            if other := fields[name].related_model:
+                return bool(other._default_manager.filter(pk=value).exists())
+            return fields[name].to_python(value) is value  # a text; a form reads no other in here
+        except (ArithmeticError, ValueError, ValidationError):
             return False
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:

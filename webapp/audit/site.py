@@ -4,7 +4,8 @@ from typing import Any
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
 
 from webapp.audit.services import listing_record
 
@@ -22,6 +23,6 @@ class _Suggestions(AutocompleteJsonView):
 class Administration(AdminSite):
     """The site at /admin/."""
 
-    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponseBase:
         """Suggestions for a field that names another row."""
         return _Suggestions.as_view(admin_site=self)(request)

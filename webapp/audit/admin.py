@@ -5,7 +5,6 @@ from typing import Any
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 
-from webapp.audit import accounts  # noqa: F401 - registers them
 from webapp.audit.models import AuditEvent
 from webapp.audit.services import audit_record
 

@@ -85,7 +85,7 @@ ROLES = {
         | _permissions("diagnosis", "change_diagnosis")
         | _permissions("auth", "add_user change_user delete_user")
         | _permissions("auth", "add_group change_group delete_group")
-        | _permissions("authtoken", "add_token delete_token"),
+        | _permissions("accounts", "add_apitoken delete_apitoken"),
     ),
     AUDITOR: Role(
         "Sees every record, account and event, and changes nothing.",

@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 from gunicorn.glogging import Logger
 
 from webapp.json_logs import JsonFormatter
+from webapp.private_files import private_from_now_on
 from webapp.redaction import RedactionFilter, without_identifiers
 from webapp.request_id import RequestIdFilter
 from webapp.tracing import TRACE_ID
@@ -87,6 +88,7 @@ control_socket_disable = True  # nothing manages gunicorn from beside; no file i
 def on_starting(server: Any) -> None:
     """The processes add up their metrics in a fresh folder; `serve` gives one that the worker
     shares."""
+    private_from_now_on()  # gunicorn's own `umask` is for its sockets alone
     server.metrics_folder = tempfile.mkdtemp(prefix="leukemia-metrics-")
     os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", server.metrics_folder)
 

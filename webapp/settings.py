@@ -5,7 +5,6 @@ start with a sentence that says how to mend it.
 """
 
 import re
-from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -125,6 +124,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 # --- Application -------------------------------------------------------------------------
 
 INSTALLED_APPS = [
+    "webapp.accounts",  # before Django's own, whose `createsuperuser` it makes stricter
     "webapp.audit.administration.AdministrationConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -133,12 +133,10 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "webapp.static_files.PortalStaticFiles",
     "rest_framework",
-    "rest_framework.authtoken",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_tasks",
     "django_tasks_db",
-    "axes",
     "webapp.audit",
     "patients",
     "diagnosis",
@@ -160,7 +158,7 @@ MIDDLEWARE = [
     "webapp.no_store.NoStoreMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "axes.middleware.AxesMiddleware",  # the last one, as it asks for
+    "webapp.accounts.middleware.AccountsMiddleware",
 ]
 
 ROOT_URLCONF = "webapp.urls"
@@ -201,6 +199,7 @@ else:
 STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "webapp/static"]
 STATIC_ROOT = BASE_DIR / "var/static"
+FILE_UPLOAD_PERMISSIONS = None  # the umask's, as for everything else (webapp.private_files)
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "webapp.static_files.ModuleStaticFilesStorage"},
@@ -214,31 +213,17 @@ FILE_UPLOAD_MAX_MEMORY_SIZE = DATA_UPLOAD_MAX_MEMORY_SIZE
 
 # --- Sign-in and transport ---------------------------------------------------------------
 
-AUTH_PASSWORD_VALIDATORS = [
-    {"NAME": f"django.contrib.auth.password_validation.{name}"}
-    for name in (
-        "UserAttributeSimilarityValidator",
-        "MinimumLengthValidator",
-        "CommonPasswordValidator",
-        "NumericPasswordValidator",
-    )
+_DJANGO = "django.contrib.auth.password_validation"
+AUTH_PASSWORD_VALIDATORS: list[dict[str, object]] = [
+    {"NAME": f"{_DJANGO}.UserAttributeSimilarityValidator"},
+    {"NAME": f"{_DJANGO}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": f"{_DJANGO}.NumericPasswordValidator"},
+    {"NAME": "webapp.accounts.validators.FieldWordsValidator"},
 ]
-# Nobody goes on guessing a password, at sign-in or at signing. Counted by user name alone: behind
-# a proxy all addresses are one, and a guesser may have many.
-AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",
-    "django.contrib.auth.backends.ModelBackend",
-]
-AXES_LOCKOUT_PARAMETERS = ["username"]
-SILENCED_SYSTEM_CHECKS = ["axes.W006"]  # it would rather have the address with it
-AXES_FAILURE_LIMIT = 10
-AXES_COOLOFF_TIME = timedelta(minutes=15)
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or a guesser locks somebody out for ever
-AXES_RESET_ON_SUCCESS = True
-AXES_LOCKOUT_CALLABLE = "webapp.lockout.locked_out"
-AXES_DISABLE_ACCESS_LOG = True
-AXES_ENABLE_ADMIN = False
-AXES_VERBOSE = False
+AUTHENTICATION_BACKENDS = ["webapp.accounts.backends.AccountBackend"]
+# What administrators give though they do not have it (webapp.accounts.rights): sending fields in
+# judges nothing.
+HANDED_OUT = ["diagnosis.add_diagnosis"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"
@@ -247,7 +232,8 @@ LOGOUT_REDIRECT_URL = "login"
 # on the loopback address, where a Secure cookie would never come back.
 _HTTPS = any(origin.startswith("https://") for origin in CSRF_TRUSTED_ORIGINS)
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
+BEHIND_PROXY = _HTTPS  # its X-Forwarded-Proto and X-Forwarded-For are believed
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if BEHIND_PROXY else None
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SESSION_COOKIE_AGE = 12 * 60 * 60  # one shift
 SECURE_REFERRER_POLICY = "same-origin"
@@ -257,7 +243,7 @@ X_FRAME_OPTIONS = "DENY"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "rest_framework.authentication.TokenAuthentication",
+        "webapp.accounts.authentication.ApiTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["webapp.api_permissions.ModelPermissions"],
@@ -321,7 +307,5 @@ LOGGING = {
         # One line for every task that begins and ends would bury the rest.
         "django_tasks": {"level": "WARNING"},
         "rq.worker": {"level": "WARNING"},
-        # It logs the address of the form, which may hold an accession number; lockouts are audited.
-        "axes": {"level": "ERROR"},
     },
 }

@@ -8,11 +8,14 @@ from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from webapp import health
+from webapp.accounts.views import OwnPasswordView, admin_own_password
 
 urlpatterns = [
     path("login", auth_views.LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout", auth_views.LogoutView.as_view(), name="logout"),
     path("language", login_not_required(set_language), name="set_language"),
+    path("password", OwnPasswordView.as_view(), name="own_password"),
+    path("admin/password_change/", admin.site.admin_view(admin_own_password)),
     path("admin/", admin.site.urls),
     path("healthz", health.healthz, name="healthz"),
     path("readyz", health.readyz, name="readyz"),

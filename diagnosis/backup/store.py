@@ -22,6 +22,7 @@ from diagnosis.backup.folder import (
     sha256_of,
     sync_folder,
 )
+from webapp.private_files import readable_by_others
 
 _IN_VERSION = re.compile(rf"{MODELS}/([^/]+/[1-9]\d*)/.+")
 
@@ -68,11 +69,16 @@ def store_change(sums: dict[str, str]) -> StoreChange:
 
 def store_stage(folder: Path, sums: dict[str, str], change: StoreChange, undo: ExitStack) -> None:
     """Write versions beside where they belong, and rename what is new: a model server that
-    looks meanwhile sees whole versions only.
+    looks meanwhile sees whole versions only. It is another user, and may read them.
 
     Raises:
         BackupError: a file is no longer what was checked.
     """
+    with readable_by_others():
+        _store_stage(folder, sums, change, undo)
+
+
+def _store_stage(folder: Path, sums: dict[str, str], change: StoreChange, undo: ExitStack) -> None:
     for version, names in (change.new | change.changed).items():
         staged = _aside(version, "restoring")
         shutil.rmtree(staged, ignore_errors=True)
@@ -97,9 +103,10 @@ def store_switch(folder: Path, sums: dict[str, str], change: StoreChange) -> Non
     for model in store_models():
         for old in (Path(settings.MODEL_STORE) / model).glob(".replaced-*"):
             shutil.rmtree(old, ignore_errors=True)
-    for name in change.loose:
-        _path(name).parent.mkdir(parents=True, exist_ok=True)
-        place_file(folder / name, _path(name), sums[name])
+    with readable_by_others():
+        for name in change.loose:
+            _path(name).parent.mkdir(parents=True, exist_ok=True)
+            place_file(folder / name, _path(name), sums[name])
 
 
 def store_models() -> list[str]:

@@ -2,9 +2,7 @@
 
 from typing import cast
 
-from axes.utils import reset
 from django.contrib import messages
-from django.contrib.auth import authenticate, logout
 from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
 from django.http import HttpRequest, HttpResponse
@@ -22,6 +20,9 @@ from diagnosis.portal.permissions import AMEND, SIGN, VIEW
 from diagnosis.portal.sign_state import sign_state
 from diagnosis.reports.content import reading_sha256
 from diagnosis.state import Meaning
+from webapp.accounts.attempts import PausedError
+from webapp.accounts.own_password import own_password_is
+from webapp.accounts.wording import pause_sentence
 from webapp.audit.services import audit_record
 
 
@@ -41,8 +42,14 @@ def case_sign(request: HttpRequest, accession: str) -> HttpResponse:
     form = SignForm(request.POST)
     if not form.is_valid():
         return _sign_page(request, case, form)
-    if not _is_really(request, form.cleaned_data["password"]):
-        return _wrong_password(request, case, form)
+    try:
+        if not own_password_is(request, cast(User, request.user), form.cleaned_data["password"]):
+            return _wrong_password(request, case, form)
+    except PausedError as error:
+        form.add_error("password", pause_sentence(error.seconds))
+        paused = _sign_page(request, case, form, status=429)
+        paused.headers["Retry-After"] = str(error.seconds)
+        return paused
     sent = {name: form.cleaned_data[name] for name in ("headline", "comment", "reason", "seen")}
     try:
         report = signoff.case_sign(actor=cast(User, request.user), case=case, **sent)
@@ -112,26 +119,7 @@ def _sign_page(request: HttpRequest, case: Case, form: SignForm, status: int = 2
     return render(request, "diagnosis/case_sign.html", context, status=status)
 
 
-def _is_really(request: HttpRequest, password: str) -> bool:
-    """Whether the password is that of whoever is signed in; wrong ones count as at sign-in."""
-    username = cast(User, request.user).username
-    # A request without form and address: what comes with a wrong password is kept for a while.
-    bare = HttpRequest()
-    bare.META = {"REMOTE_ADDR": request.META.get("REMOTE_ADDR", "")}
-    user = authenticate(bare, username=username, password=password)
-    if user is not None and user.pk == request.user.pk:
-        reset(username=username)
-        return True
-    noted = {name: value for name, value in vars(bare).items() if name.startswith("axes_")}
-    vars(request).update(noted)
-    return False
-
-
 def _wrong_password(request: HttpRequest, case: Case, form: SignForm) -> HttpResponse:
-    """Say so; whoever goes on guessing on somebody else's screen is signed out."""
     audit_record(actor=request.user, action="case.signature_refused", target=case)
-    if request.axes_locked_out:  # type: ignore[attr-defined]
-        logout(request)
-        return redirect("login")  # in place of which they are told why
     form.add_error("password", _("This is not your password. Nothing is signed."))
     return _sign_page(request, case, form)

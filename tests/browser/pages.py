@@ -33,6 +33,8 @@ SIGNED_IN = (
     Page("/diagnoses?search=nobody"),
     Page("/patients/"),
     Page("/patients/?search=nobody"),
+    Page("/password"),
+    Page("/password", submit=True),
     Page("/patients/new"),
     Page("/patients/new", submit=True),
     Page("{patient}"),

@@ -59,7 +59,7 @@ def test_it_says_what_it_holds(site: Site, target: Path) -> None:
     assert manifest["product"] == "0.1.0"
     assert manifest["rows"]["diagnosis_diagnosis"] == Diagnosis.objects.count() == 6
     assert manifest["rows"]["patients_patient"] == 1
-    assert manifest["rows"]["authtoken_token"] == 0
+    assert manifest["rows"]["accounts_apitoken"] == 0
     assert "diagnosis.0001_initial" in manifest["migrations"]
     assert manifest["files"] == {"media": 6 + 1, "models": 7}, "six images and a report"
     assert manifest["problems"] == []

@@ -18,7 +18,6 @@ from django.db import connection, connections
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from pytest_django import Settings
-from rest_framework.authtoken.models import Token
 from rest_framework.test import APIClient
 
 from diagnosis.backup import database, restore
@@ -46,6 +45,7 @@ from tests.diagnosis.site import (
     without,
 )
 from tests.diagnosis.support import smear_jpeg
+from webapp.accounts.tokens import token_make
 from webapp.audit.models import AuditEvent
 
 ROOT = Path(__file__).parents[2]
@@ -136,8 +136,7 @@ def test_the_product_goes_on_with_what_was_restored(
     assert page.status_code == 200
     assert old.predicted_class in page.content.decode()
     api = APIClient()
-    token = Token.objects.create(user=actor)
-    api.credentials(HTTP_AUTHORIZATION=f"Token {token.key}")
+    api.credentials(HTTP_AUTHORIZATION=f"Token {token_make(actor, actor=None)}")
     image = api.get(f"/api/diagnoses/{old.pk}/image")
     assert b"".join(image) == media_path(old.image_name).read_bytes()
     upload = SimpleUploadedFile("smear.jpg", smear_jpeg(12), "image/jpeg")

@@ -9,6 +9,7 @@ the administration, where nobody of the staff is), else 403.
 PAGES = """
 GET POST PUT PATCH DELETE  login                            T H A U N -
 POST                   logout                               T H A U N
+GET POST               password                             T H A U N
 GET                    healthz                              T H A U N -
 GET                    readyz                               T H A U N -
 GET                    metrics                              T H A U N -

@@ -13,7 +13,6 @@ from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
-from rest_framework.authtoken.models import Token
 
 from diagnosis.cases import review_create
 from diagnosis.models import (
@@ -35,6 +34,7 @@ from patients.services import specimen_update
 from tests.diagnosis.portal import records
 from tests.diagnosis.signing import sign
 from tests.webapp.role_table import table
+from webapp.accounts.tokens import token_make
 from webapp.audit.models import AuditEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
@@ -115,7 +115,7 @@ class Site:
             "diagnosis/correctedcase": CorrectedCase.objects.get(),
         }
         self.cookies = {who: self._session(user) for who, user in self.accounts.items()}
-        self.tokens = {who: Token.objects.create(user=user).key for who, user in self.users()}
+        self.tokens = {who: token_make(user, actor=None) for who, user in self.users()}
         self.views = {who: self._view(user) for who, user in self.users()}
         self.cookies["root"] = self._session(self.root)
 

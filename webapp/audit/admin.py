@@ -2,7 +2,6 @@
 
 from django.contrib import admin
 
-from webapp.audit import accounts  # noqa: F401 - registers them
 from webapp.audit.models import AuditEvent
 from webapp.audit.reads import ReadAuditedAdmin, ReadOnlyAdmin
 

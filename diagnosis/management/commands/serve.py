@@ -22,6 +22,7 @@ from django.db.migrations.executor import MigrationExecutor
 
 from diagnosis.management.commands.demo_user import USERNAME
 from diagnosis.tasks import demonstration_order
+from webapp.private_files import close_to_others
 
 HOST = "127.0.0.1"
 STOP_WITHIN_S = 15.0  # above gunicorn's graceful timeout
@@ -48,6 +49,7 @@ class Command(BaseCommand):
             self._serve()
 
     def _serve(self) -> None:
+        self._close_files()
         self._prepare_database()
         self._prepare_static()
         self.stdout.write(f"Starting on http://{HOST}:{settings.PORT} (stop with Ctrl-C)")
@@ -61,6 +63,15 @@ class Command(BaseCommand):
             }
         )
         raise CommandError(f"The {died} ended unexpectedly, so everything was stopped.")
+
+    def _close_files(self) -> None:
+        """Earlier versions left records where every user of the machine could read them."""
+        paths = [settings.BASE_DIR / "var", Path(settings.MEDIA_ROOT)]
+        if connection.vendor == "sqlite":
+            database = str(connection.settings_dict["NAME"])
+            paths += [Path(database + suffix) for suffix in ("", "-wal", "-shm", "-journal")]
+        for path in close_to_others(paths):
+            self.stdout.write(f"Closed to other users of this machine: {path}")
 
     def _prepare_database(self) -> None:
         try:

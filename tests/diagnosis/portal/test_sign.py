@@ -3,7 +3,6 @@
 import re
 
 import pytest
-from axes.models import AccessAttempt
 from django.contrib.auth.models import Group, Permission, User
 from django.test import Client
 from pytest_django import Settings
@@ -82,39 +81,6 @@ def test_another_person_s_password_is_no_signature(signer: Client) -> None:
     User.objects.create_user("other", password="other " + PASSWORD)
     assert sign(signer, password="other " + PASSWORD)[0] == 200
     assert not Signature.objects.exists()
-
-
-@pytest.mark.usefixtures("fields")
-def test_who_goes_on_guessing_is_signed_out(signer: Client) -> None:
-    form = {"headline": "suspicious", "password": "guess", "seen": seen(signer)}
-    answers = [signer.post(SIGN, form) for _ in range(10)]
-    assert [answer.status_code for answer in answers] == [200] * 9 + [429]
-    assert "Too many wrong passwords" in answers[-1].content.decode()
-    assert signer.get(CASE).status_code == 302
-
-
-@pytest.mark.usefixtures("fields")
-def test_a_locked_account_signs_nothing_in_another_session_either(
-    signer: Client, clinician: User
-) -> None:
-    other = Client()
-    other.force_login(clinician)
-    form = {"headline": "suspicious", "password": "guess", "seen": seen(signer)}
-    for _ in range(10):
-        signer.post(SIGN, form)
-    assert other.post(SIGN, {**form, "password": PASSWORD}).status_code == 429
-    assert not Signature.objects.exists()
-
-
-@pytest.mark.usefixtures("fields")
-def test_what_was_written_is_not_kept_with_a_wrong_password(signer: Client) -> None:
-    sign(signer, comment="Blasts.", password="guess")
-    (kept,) = AccessAttempt.objects.values()
-    assert "Blasts" not in str(kept)
-    assert "H26-1" not in str(kept)
-    assert "guess" not in str(kept)
-    assert sign(signer, comment="Blasts.")[0] == 302
-    assert not AccessAttempt.objects.exists(), "a right one ends the count"
 
 
 @pytest.mark.usefixtures("fields")

@@ -29,6 +29,7 @@ from diagnosis.reports.content import (
 from diagnosis.reports.pdf import render
 from diagnosis.state import CONCLUSIONS, CaseHeadline, CaseStatus, Meaning, Status, Verdict
 from webapp.audit.services import audit_record
+from webapp.typed import clean_text
 
 
 def obstacles(case: Case, signer: Reader) -> list[str]:
@@ -162,7 +163,7 @@ def case_sign(
     _require_signable(case, actor)
     if reading_sha256(current_content(case, None)) != seen:
         raise _changed()
-    signing = _prepare(actor, case, headline, comment.strip(), reason.strip())
+    signing = _prepare(actor, case, headline, clean_text(comment), clean_text(reason))
     if not signing.completes:
         _write(actor, case.specimen_id, signing, None)
         return None
@@ -189,7 +190,8 @@ def case_amend(*, actor: AbstractBaseUser, case: Case, reason: str) -> Amendment
     Raises:
         CaseError: it is not signed, is open already, or there is no reason.
     """
-    if not reason.strip():
+    reason = clean_text(reason)
+    if not reason:
         raise CaseError(
             "reason_missing", gettext("Give a reason: it stands in the amended report.")
         )
@@ -201,7 +203,7 @@ def case_amend(*, actor: AbstractBaseUser, case: Case, reason: str) -> Amendment
         amendment = Amendment.objects.create(
             report=report,
             author=actor,  # type: ignore[misc]
-            reason=reason.strip(),
+            reason=reason,
         )
         Case.objects.filter(pk=case.pk).reopen()
         audit_record(

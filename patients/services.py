@@ -4,10 +4,13 @@ Invalid values raise Django's ``ValidationError`` with the fields they belong to
 name the fields that changed, never their values.
 """
 
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, models, transaction
 from django.utils.translation import gettext as _
 
@@ -30,17 +33,58 @@ class DeletionRefused(Exception):
         self.code = code
 
 
+class ChangedMeanwhile(ValidationError):
+    """Somebody has changed the row since the editor was shown it; nothing is written.
+
+    Attributes:
+        stored: the row as it now is.
+    """
+
+    def __init__(self, stored: Patient | Specimen) -> None:
+        super().__init__(
+            _(
+                "Somebody else has changed this meanwhile. Compare what is stored now with your "
+                "input, correct it where needed, and save again."
+            ),
+            "changed_meanwhile",
+        )
+        self.stored = stored
+
+
+def row_version(row: Patient | Specimen) -> str:
+    """A fingerprint of everything that is stored of ``row``, 32 hexadecimal digits."""
+    values = [field.value_to_string(row) for field in row._meta.concrete_fields]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]
+
+
+def require_unchanged(stored: Patient | Specimen, seen: str) -> None:
+    """Refuse to write over what the editor has not seen; call it while the row is locked.
+
+    Args:
+        seen: ``row_version`` of what the editor was shown; empty where nobody was shown anything.
+
+    Raises:
+        ChangedMeanwhile: it is not what is stored.
+    """
+    if seen and seen != row_version(stored):
+        raise ChangedMeanwhile(stored)
+
+
 def patient_create(*, actor: Actor, **values: Any) -> Patient:
     """Register a patient; ``values`` are fields of ``Patient``."""
     return _create(Patient(**values), actor)
 
 
-def patient_update(*, actor: Actor, patient: Patient, **changes: Any) -> Patient:
-    """Change ``patient``; returns the row as it now is. No change, no audit event."""
-    return _update(patient, actor, changes)
+def patient_update(*, actor: Actor, patient: Patient, seen: str = "", **changes: Any) -> Patient:
+    """Change ``patient``; returns the row as it now is. No change, no audit event.
+
+    Args:
+        seen: as for ``require_unchanged``, which it raises of.
+    """
+    return _update(patient, actor, changes, seen)
 
 
-def patient_delete(*, actor: Actor, patient: Patient) -> None:
+def patient_delete(*, actor: Actor, patient: Patient, seen: str = "") -> None:
     """Delete ``patient`` with its specimens.
 
     Raises:
@@ -48,6 +92,7 @@ def patient_delete(*, actor: Actor, patient: Patient) -> None:
     """
     try:
         with transaction.atomic():
+            require_unchanged(Patient.objects.select_for_update().get(pk=patient.pk), seen)
             for specimen in patient.specimens.all():
                 audit_record(
                     actor=actor,
@@ -72,12 +117,18 @@ def specimen_create(*, actor: Actor, **values: Any) -> Specimen:
     return _create(Specimen(**values), actor)
 
 
-def specimen_update(*, actor: Actor, specimen: Specimen, **changes: Any) -> Specimen:
-    """Change ``specimen``; returns the row as it now is. No change, no audit event."""
-    return _update(specimen, actor, changes)
+def specimen_update(
+    *, actor: Actor, specimen: Specimen, seen: str = "", **changes: Any
+) -> Specimen:
+    """Change ``specimen``; returns the row as it now is. No change, no audit event.
+
+    Args:
+        seen: as for ``require_unchanged``, which it raises of.
+    """
+    return _update(specimen, actor, changes, seen)
 
 
-def specimen_delete(*, actor: Actor, specimen: Specimen) -> None:
+def specimen_delete(*, actor: Actor, specimen: Specimen, seen: str = "") -> None:
     """Delete ``specimen``.
 
     Raises:
@@ -85,6 +136,7 @@ def specimen_delete(*, actor: Actor, specimen: Specimen) -> None:
     """
     try:
         with transaction.atomic():
+            require_unchanged(Specimen.objects.select_for_update().get(pk=specimen.pk), seen)
             audit_record(
                 actor=actor,
                 action="specimen.deleted",
@@ -126,10 +178,11 @@ def _create(row: Row, actor: Actor) -> Row:
     return row
 
 
-def _update(row: Row, actor: Actor, changes: Mapping[str, Any]) -> Row:
+def _update(row: Row, actor: Actor, changes: Mapping[str, Any], seen: str = "") -> Row:
     with transaction.atomic():
         # A form has written on `row` already: what changed is only seen against the stored one.
         stored = type(row)._default_manager.select_for_update().get(pk=row.pk)
+        require_unchanged(stored, seen)
         before = {name: getattr(stored, name) for name in changes}
         for name, value in changes.items():
             setattr(stored, name, value)

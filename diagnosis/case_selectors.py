@@ -17,6 +17,7 @@ from diagnosis.models import Case, Diagnosis, Review
 from diagnosis.state import CaseHeadline
 from patients.models import Specimen
 from patients.selectors import FEW, specimens_found, words_of_specimen
+from webapp.clock import EARLIEST_DAY, LATEST_DAY
 
 # The second where the first read is blinded: what needs a person by the software's word stays out.
 ORDER = ("closed", "calm", "priority", "created_at", "id")
@@ -191,10 +192,17 @@ def _read_key(text: str, order: Sequence[str]) -> dict[str, int | datetime] | No
             value = parse_datetime(part) if name == "created_at" else int(part)
         except ValueError:
             return None
-        if value is None:
+        if value is None or not _is_kept(value):
             return None
         key[name] = value
     return key
+
+
+def _is_kept(value: int | datetime) -> bool:
+    """Whether a column can hold it."""
+    if isinstance(value, datetime):
+        return value.tzinfo is not None and EARLIEST_DAY <= value.date() <= LATEST_DAY
+    return abs(value) < 2**63
 
 
 def _behind(key: Mapping[str, int | datetime]) -> Q:

@@ -19,6 +19,7 @@ from diagnosis.models import FIELD_KINDS, STANDING, Case, Diagnosis, Priority, R
 from diagnosis.state import CaseHeadline, CaseStatus, Status, Verdict
 from diagnosis.stored_images import image_read
 from webapp.audit.services import audit_record
+from webapp.typed import clean_text
 
 CALM = frozenset({CaseHeadline.NOT_SUSPICIOUS, CaseHeadline.WAITING})
 
@@ -67,18 +68,52 @@ def case_refresh(specimen_id: int) -> Case:
     return case
 
 
-def case_assign(*, actor: AbstractBaseUser, case: Case, assignee: AbstractBaseUser | None) -> None:
-    """Say who is to look at a case; ``None`` gives it back to all."""
+def case_assign(
+    *,
+    actor: AbstractBaseUser,
+    case: Case,
+    assignee: AbstractBaseUser | None,
+    seen: str | None = None,
+) -> None:
+    """Say who is to look at a case; ``None`` gives it back to all.
+
+    Args:
+        seen: id of the assignee that ``actor`` was shown, empty for nobody; ``None`` if none was.
+
+    Raises:
+        CaseError: somebody else has taken it or given it back meanwhile.
+    """
     with transaction.atomic():
+        stored = Case.objects.select_for_update().get(pk=case.pk)
+        if seen is not None and seen != str(stored.assignee_id or ""):
+            raise CaseError(
+                "changed",
+                _("The case has another assignee meanwhile: see who it is, then decide."),
+            )
         Case.objects.filter(pk=case.pk).update(assignee=assignee)
         detail = {"assignee_id": assignee.pk if assignee else None}
         audit_record(actor=actor, action="case.assigned", target=case, detail=detail)
     case.refresh_from_db()
 
 
-def case_prioritise(*, actor: AbstractBaseUser, case: Case, priority: Priority) -> None:
-    """Say how soon somebody is to look at a case."""
+def case_prioritise(
+    *, actor: AbstractBaseUser, case: Case, priority: Priority, seen: str | None = None
+) -> None:
+    """Say how soon somebody is to look at a case.
+
+    Args:
+        seen: the priority that ``actor`` was shown; ``None`` if none was.
+
+    Raises:
+        CaseError: somebody else has set another meanwhile.
+    """
     with transaction.atomic():
+        stored = Case.objects.select_for_update().get(pk=case.pk)
+        if seen is not None and seen != str(stored.priority):
+            raise CaseError(
+                "changed",
+                _("The case has another priority meanwhile: look at it, then decide."),
+            )
         Case.objects.filter(pk=case.pk).update(priority=priority)
         audit_record(
             actor=actor,
@@ -86,7 +121,7 @@ def case_prioritise(*, actor: AbstractBaseUser, case: Case, priority: Priority) 
             target=case,
             # Names, not labels: the trail speaks English whoever writes it.
             detail={
-                "from": Priority(case.priority).name.capitalize(),
+                "from": Priority(stored.priority).name.capitalize(),
                 "to": Priority(priority).name.capitalize(),
             },
         )
@@ -152,7 +187,7 @@ def _review(
     if blinded and verdict != Verdict.UNUSABLE:
         verdict = Verdict.AGREE if label == diagnosis.predicted_class else Verdict.OVERRIDE
     label = _label(diagnosis, verdict, label)
-    reason = reason.strip()
+    reason = clean_text(reason)
     if not blinded:
         _check_unblinded(actor, diagnosis, verdict, reason)
     with transaction.atomic():

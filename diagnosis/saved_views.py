@@ -5,6 +5,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from diagnosis.models import SavedView
+from patients.folding import folded
 from webapp.audit.services import audit_record
 
 VIEWS_ALLOWED = 20
@@ -36,8 +37,8 @@ def view_save(*, actor: User, name: str, query: str) -> SavedView:
     with transaction.atomic():
         User.objects.select_for_update().get(pk=actor.pk)  # two tabs must not both be the last
         own = SavedView.objects.filter(user=actor)
-        # MySQL's constraint knows no upper and lower case, SQLite's does: the same on both.
-        if own.filter(name__iexact=name).exists():
+        # MySQL's constraint knows neither case nor accents, SQLite's does: the same on both.
+        if folded(name) in [folded(view.name) for view in own]:
             raise SavedViewError(
                 "name_taken",
                 _("You have a view of this name: delete it first, or choose another name."),

@@ -22,6 +22,7 @@ from diagnosis.state import Status
 from diagnosis.words import gettext_noop as _
 from patients.models import Specimen
 from webapp.audit.services import audit_record
+from webapp.typed import clean_line
 
 
 class AlreadyThere(Exception):
@@ -70,7 +71,7 @@ def diagnosis_create(
     diagnosis = Diagnosis(
         specimen=specimen,
         intake_key=place.key,
-        file_name=file_name[:255],
+        file_name=clean_line(file_name)[:255],
         upload_sha256=upload_sha256,
         image_sha256=image_sha256,
         image_name=image_name,

@@ -47,6 +47,7 @@ from diagnosis.state import (
 )
 from diagnosis.stored_images import damaged_of_specimen
 from webapp.audit.services import audit_record
+from webapp.typed import clean_text
 
 
 def obstacles(case: Case, signer: Reader, damaged: Sequence[Diagnosis] | None = None) -> list[str]:
@@ -184,7 +185,7 @@ def case_sign(
     _require_signable(case, actor)
     if reading_sha256(current_content(case, None)) != seen:
         raise _changed()
-    signing = _prepare(actor, case, headline, comment.strip(), reason.strip())
+    signing = _prepare(actor, case, headline, clean_text(comment), clean_text(reason))
     if not signing.completes:
         _write(actor, case.specimen_id, signing, None)
         return None
@@ -211,15 +212,14 @@ def case_amend(*, actor: AbstractBaseUser, case: Case, reason: str) -> Amendment
     Raises:
         CaseError: it is not signed, is open already, or there is no reason.
     """
-    if not reason.strip():
+    reason = clean_text(reason)
+    if not reason:
         raise CaseError(
             "reason_missing", gettext("Give a reason: it stands in the amended report.")
         )
     with transaction.atomic():
         case = Case.objects.select_for_update().get(pk=case.pk)
-        return amendment_open(
-            actor=actor, case=case, reason=reason.strip(), kind=AmendmentKind.CONTENT
-        )
+        return amendment_open(actor=actor, case=case, reason=reason, kind=AmendmentKind.CONTENT)
 
 
 def _require_signable(case: Case, signer: AbstractBaseUser) -> None:

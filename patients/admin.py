@@ -3,22 +3,27 @@
 from collections.abc import Callable
 from typing import Any
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.auth.models import AbstractBaseUser
-from django.db import transaction
+from django.core.exceptions import ValidationError
+from django.db import models, transaction
 from django.db.models import QuerySet
-from django.forms import CharField, ModelForm
+from django.forms import CharField
 from django.http import HttpRequest
 
-from patients import services
+from patients import selectors, services
 from patients.covering import REASON_LENGTH, ChangeRefused, cover
+from patients.forms import AdminClockField, SeenForm
 from patients.models import Patient, Specimen
 from webapp.audit.admin import ReadAuditedAdmin
 from webapp.audit.services import audit_record
+from webapp.template_filters import clock
 
 
-class CorrectionAdminForm(ModelForm[Any]):
+class CorrectionAdminForm(SeenForm):
     """Checks a change before it is made, and takes the reason that it may need.
+
+    What is stored is compared under a lock that admin's transaction holds until it is saved.
 
     Attributes:
         actor: who makes it.
@@ -36,6 +41,7 @@ class CorrectionAdminForm(ModelForm[Any]):
         """Say at the form what the service would refuse."""
         cleaned = super().clean() or self.cleaned_data
         if self.instance.pk:
+            self._require_unchanged()
             try:
                 reason = cleaned.get("reason", "")
                 cover().check(self.actor, self.instance, self.changed_data, reason)
@@ -43,6 +49,15 @@ class CorrectionAdminForm(ModelForm[Any]):
                 at = "reason" if refusal.code == "reason_missing" else None
                 self.add_error(at, str(refusal))
         return cleaned
+
+    def _require_unchanged(self) -> None:
+        """Refuse to write over what the editor has not seen."""
+        rows = type(self.instance)._default_manager.select_for_update()
+        try:
+            services.require_unchanged(rows.get(pk=self.instance.pk), self.data.get("seen", ""))
+        except services.ChangedMeanwhile as changed:
+            self.show_both(changed.stored)
+            raise
 
 
 class _ServiceAdmin(ReadAuditedAdmin):
@@ -54,20 +69,19 @@ class _ServiceAdmin(ReadAuditedAdmin):
     remove: Callable[..., object]
 
     def save_model(
-        self, request: HttpRequest, obj: Patient | Specimen, form: ModelForm[Any], change: bool
+        self, request: HttpRequest, obj: Patient | Specimen, form: SeenForm, change: bool
     ) -> None:
         """Save what the form has checked; admin has opened the transaction."""
         name = obj._meta.model_name
         if change:
-            changes = {field: form.cleaned_data[field] for field in form.changed_data}
-            self.update(actor=request.user, **{str(name): obj}, **changes)
+            self.update(actor=request.user, **{str(name): obj}, **form.changes())
         else:
             super().save_model(request, obj, form, change)
             audit_record(actor=request.user, action=f"{name}.created", target=obj)
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
-    ) -> type[ModelForm[Any]]:
+    ) -> type[SeenForm]:
         """As Django's, for whoever asks; the reason is asked for changes alone."""
         form = super().get_form(request, obj, change, **kwargs)
         return type(form.__name__, (form,), {"actor": request.user})
@@ -76,6 +90,21 @@ class _ServiceAdmin(ReadAuditedAdmin):
         """Without the reason where a row is added."""
         fields = super().get_fields(request, obj)
         return fields if obj else [name for name in fields if name != "reason"]
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """As the portal searches; a search of too much finds nothing and says so."""
+        try:
+            selectors.validate_search(search_term)
+        except ValidationError as error:
+            self.message_user(request, " ".join(error.messages), messages.ERROR)
+            return queryset.none(), False
+        return self.searched(queryset, search_term), False
+
+    def searched(self, rows: QuerySet[Any], search: str) -> QuerySet[Any]:
+        """The rows that a search finds."""
+        raise NotImplementedError
 
     def delete_model(self, request: HttpRequest, obj: Patient | Specimen) -> None:
         """Delete one row."""
@@ -95,7 +124,13 @@ class PatientAdmin(_ServiceAdmin):
     list_display = ("name", "medical_record_number", "date_of_birth", "sex", "is_demonstration")
     list_filter = ("sex", "is_demonstration")
     readonly_fields = ("is_demonstration",)
-    search_fields = ("name", "medical_record_number", "specimens__accession_number")
+    # Their names alone make admin show a search; what it finds, `searched` says.
+    search_fields = ("searched",)
+
+    def searched(self, rows: QuerySet[Any], search: str) -> QuerySet[Any]:
+        """By record number, name or an accession number."""
+        found = selectors.patient_list(search=search).order_by()
+        return rows.filter(pk__in=found.values("pk")) if search else rows
 
     update = staticmethod(services.patient_update)
     remove = staticmethod(services.patient_delete)
@@ -105,11 +140,27 @@ class PatientAdmin(_ServiceAdmin):
 class SpecimenAdmin(_ServiceAdmin):
     """Specimens."""
 
-    list_display = ("accession_number", "patient", "site", "stain", "collected_at", "received_at")
+    list_display = ("accession_number", "patient", "site", "stain", "collected", "received")
     list_filter = ("site", "stain", "objective")
     list_select_related = ("patient",)
-    search_fields = ("accession_number", "patient__name", "patient__medical_record_number")
+    search_fields = ("accession_number",)
+    formfield_overrides = {models.DateTimeField: {"form_class": AdminClockField}}
     autocomplete_fields = ("patient",)
+
+    @admin.display(description="collected at", ordering="collected_at")
+    def collected(self, specimen: Specimen) -> str:
+        """On the laboratory's clock."""
+        return clock(specimen.collected_at) if specimen.collected_at else "-"
+
+    @admin.display(description="received at", ordering="received_at")
+    def received(self, specimen: Specimen) -> str:
+        """On the laboratory's clock."""
+        return clock(specimen.received_at) if specimen.received_at else "-"
+
+    def searched(self, rows: QuerySet[Any], search: str) -> QuerySet[Any]:
+        """By accession number, or the patient's record number or name."""
+        found = selectors.specimen_list(search=search).order_by()
+        return rows.filter(pk__in=found.values("pk")) if search else rows
 
     update = staticmethod(services.specimen_update)
     remove = staticmethod(services.specimen_delete)

@@ -1,6 +1,6 @@
 """Patients and their specimens; what must hold of them holds in the database."""
 
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 
 from django.core.exceptions import ValidationError
 from django.core.validators import MinValueValidator, RegexValidator
@@ -11,9 +11,12 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from patients.fields import IdentifierField, LineField
+from patients.fields import FoldedField, IdentifierField, LineField
+from webapp.clock import EARLIEST_DAY, on_clock
+from webapp.typed import isolated
 
-EARLIEST_BIRTH = date(1900, 1, 1)
+EARLIEST_BIRTH = EARLIEST_DAY
+EARLIEST_TIME = datetime(EARLIEST_DAY.year, 1, 1, tzinfo=UTC)
 # Clocks of the laboratory's machines differ by seconds; a specimen that a scanner stamps
 # "just now" must not be refused.
 CLOCK_TOLERANCE = timedelta(minutes=5)
@@ -80,6 +83,12 @@ def validate_past_time(value: datetime) -> None:
         )
 
 
+def validate_plausible_time(value: datetime) -> None:
+    """Refuse a time that is a slip of the keys, such as the year 26."""
+    if value < EARLIEST_TIME:
+        raise ValidationError(_("This time is before 1900; check the year."), "implausible")
+
+
 class Patient(models.Model):
     """A person. Deleting one deletes its specimens, unless a diagnosis refers to them.
 
@@ -118,11 +127,15 @@ class Patient(models.Model):
     is_demonstration = models.BooleanField(
         default=False, editable=False, help_text="No person: drawn by the software."
     )
+    searched = FoldedField(of=("medical_record_number", "name"))
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         ordering = ["name", "id"]
-        indexes = [models.Index(fields=["name", "id"], name="patient_name")]
+        indexes = [
+            models.Index(fields=["name", "id"], name="patient_name"),
+            models.Index(fields=["searched"], name="patient_searched"),
+        ]
         constraints = [
             models.CheckConstraint(
                 condition=~Q(medical_record_number=""), name="patient_record_number_not_empty"
@@ -136,11 +149,32 @@ class Patient(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} ({self.medical_record_number})"
+        return f"{isolated(self.name)} ({isolated(self.medical_record_number)})"
 
     def get_absolute_url(self) -> str:
         """The patient's page, which lists the specimens and their diagnoses."""
         return reverse("patient_detail", args=[self.pk])
+
+    def clean(self) -> None:
+        """Refuse a date of birth after a specimen of this patient; an unchanged one stays."""
+        born = self.date_of_birth
+        if not self.pk or born is None:
+            return
+        if Patient.objects.filter(pk=self.pk, date_of_birth=born).exists():
+            return
+        for specimen in Specimen.objects.filter(patient=self.pk):
+            if specimen.is_before(born):
+                raise ValidationError(
+                    {
+                        "date_of_birth": ValidationError(
+                            _(
+                                "Specimen %(number)s of this patient was collected or received "
+                                "before this day; correct one of the two."
+                            ),
+                            params={"number": isolated(specimen)},
+                        )
+                    }
+                )
 
 
 class Specimen(models.Model):
@@ -164,8 +198,12 @@ class Specimen(models.Model):
         help_text=_("Unique in the laboratory; upper and lower case are the same."),
     )
     patient = models.ForeignKey(Patient, on_delete=models.CASCADE, related_name="specimens")
-    collected_at = models.DateTimeField(null=True, blank=True, validators=[validate_past_time])
-    received_at = models.DateTimeField(null=True, blank=True, validators=[validate_past_time])
+    collected_at = models.DateTimeField(
+        null=True, blank=True, validators=[validate_plausible_time, validate_past_time]
+    )
+    received_at = models.DateTimeField(
+        null=True, blank=True, validators=[validate_plausible_time, validate_past_time]
+    )
     stain = models.CharField(max_length=20, choices=Stain, default=Stain.UNKNOWN)
     site = models.CharField(max_length=20, choices=Site, default=Site.UNKNOWN)
     objective = models.CharField(max_length=8, choices=Objective, default=Objective.UNKNOWN)
@@ -197,7 +235,7 @@ class Specimen(models.Model):
         ]
 
     def __str__(self) -> str:
-        return self.accession_number
+        return str(self.accession_number)
 
     def get_absolute_url(self) -> str:
         """The specimen's page, which lists its fields and their diagnoses."""
@@ -209,6 +247,8 @@ class Specimen(models.Model):
             raise ValidationError(
                 {"received_at": _("The specimen is received before it is collected; correct one.")}
             )
+        if self.patient_id:
+            self._refuse_times_before_birth()
         if self.pk and self.patient_id and self._crosses_demonstration():
             raise ValidationError(
                 _(
@@ -217,6 +257,24 @@ class Specimen(models.Model):
                 ),
                 "demonstration",
             )
+
+    def is_before(self, day: date) -> bool:
+        """Whether it was collected or received before ``day``, in the laboratory's time zone."""
+        times = [at for at in (self.collected_at, self.received_at) if at is not None]
+        return any(on_clock(at).date() < day for at in times)
+
+    def _refuse_times_before_birth(self) -> None:
+        born = self.patient.date_of_birth
+        if born is None or not self.is_before(born):
+            return
+        collected = self.collected_at is not None and on_clock(self.collected_at).date() < born
+        raise ValidationError(
+            {
+                "collected_at" if collected else "received_at": _(
+                    "This is before the patient was born; correct it, or the date of birth."
+                )
+            }
+        )
 
     def _crosses_demonstration(self) -> bool:
         """Whether it would move from the demonstration to a patient, or back."""

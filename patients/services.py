@@ -5,9 +5,12 @@ something signed states needs a ``reason`` and raises ``covering.ChangeRefused``
 keep what a field was and what it became, as who a record belongs to must be told for ever.
 """
 
+import hashlib
+import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
+from django.core.exceptions import ValidationError
 from django.db import DatabaseError, IntegrityError, models, transaction
 from django.utils.translation import gettext as _
 
@@ -31,17 +34,61 @@ class DeletionRefused(Exception):
         self.code = code
 
 
+class ChangedMeanwhile(ValidationError):
+    """Somebody has changed the row since the editor was shown it; nothing is written.
+
+    Attributes:
+        stored: the row as it now is.
+    """
+
+    def __init__(self, stored: Patient | Specimen) -> None:
+        super().__init__(
+            _(
+                "Somebody else has changed this meanwhile. Compare what is stored now with your "
+                "input, correct it where needed, and save again."
+            ),
+            "changed_meanwhile",
+        )
+        self.stored = stored
+
+
+def row_version(row: Patient | Specimen) -> str:
+    """A fingerprint of everything that is stored of ``row``, 32 hexadecimal digits."""
+    values = [field.value_to_string(row) for field in row._meta.concrete_fields]
+    return hashlib.sha256(json.dumps(values).encode()).hexdigest()[:32]
+
+
+def require_unchanged(stored: Patient | Specimen, seen: str) -> None:
+    """Refuse to write over what the editor has not seen; call it while the row is locked.
+
+    Args:
+        seen: ``row_version`` of what the editor was shown; empty where nobody was shown anything.
+
+    Raises:
+        ChangedMeanwhile: it is not what is stored.
+    """
+    if seen and seen != row_version(stored):
+        raise ChangedMeanwhile(stored)
+
+
 def patient_create(*, actor: Actor, **values: Any) -> Patient:
     """Register a patient; ``values`` are fields of ``Patient``."""
     return _create(Patient(**values), actor)
 
 
-def patient_update(*, actor: Actor, patient: Patient, reason: str = "", **changes: Any) -> Patient:
-    """Change ``patient``; returns the row as it now is. No change, no audit event."""
-    return _update(patient, actor, changes, reason)
+def patient_update(
+    *, actor: Actor, patient: Patient, seen: str = "", reason: str = "", **changes: Any
+) -> Patient:
+    """Change ``patient``; returns the row as it now is. No change, no audit event.
+
+    Args:
+        seen: as for ``require_unchanged``, which it raises of.
+        reason: as for ``covering.Cover.record``, which it raises of.
+    """
+    return _update(patient, actor, changes, seen, reason)
 
 
-def patient_delete(*, actor: Actor, patient: Patient) -> None:
+def patient_delete(*, actor: Actor, patient: Patient, seen: str = "") -> None:
     """Delete ``patient`` with its specimens.
 
     Raises:
@@ -49,6 +96,7 @@ def patient_delete(*, actor: Actor, patient: Patient) -> None:
     """
     try:
         with transaction.atomic():
+            require_unchanged(Patient.objects.select_for_update().get(pk=patient.pk), seen)
             for specimen in patient.specimens.all():
                 audit_record(
                     actor=actor,
@@ -74,13 +122,18 @@ def specimen_create(*, actor: Actor, **values: Any) -> Specimen:
 
 
 def specimen_update(
-    *, actor: Actor, specimen: Specimen, reason: str = "", **changes: Any
+    *, actor: Actor, specimen: Specimen, seen: str = "", reason: str = "", **changes: Any
 ) -> Specimen:
-    """Change ``specimen``; returns the row as it now is. No change, no audit event."""
-    return _update(specimen, actor, changes, reason)
+    """Change ``specimen``; returns the row as it now is. No change, no audit event.
+
+    Args:
+        seen: as for ``require_unchanged``, which it raises of.
+        reason: as for ``covering.Cover.record``, which it raises of.
+    """
+    return _update(specimen, actor, changes, seen, reason)
 
 
-def specimen_delete(*, actor: Actor, specimen: Specimen) -> None:
+def specimen_delete(*, actor: Actor, specimen: Specimen, seen: str = "") -> None:
     """Delete ``specimen``.
 
     Raises:
@@ -88,6 +141,7 @@ def specimen_delete(*, actor: Actor, specimen: Specimen) -> None:
     """
     try:
         with transaction.atomic():
+            require_unchanged(Specimen.objects.select_for_update().get(pk=specimen.pk), seen)
             audit_record(
                 actor=actor,
                 action="specimen.deleted",
@@ -114,10 +168,11 @@ def _create(row: Row, actor: Actor) -> Row:
     return row
 
 
-def _update(row: Row, actor: Actor, changes: Mapping[str, Any], reason: str) -> Row:
+def _update(row: Row, actor: Actor, changes: Mapping[str, Any], seen: str, reason: str) -> Row:
     with transaction.atomic():
         # A form has written on `row` already: what changed is only seen against the stored one.
         stored = type(row)._default_manager.select_for_update().get(pk=row.pk)
+        require_unchanged(stored, seen)
         before = {name: getattr(stored, name) for name in changes}
         were = recorded_values(stored)
         for name, value in changes.items():

@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.core.exceptions import ValidationError
-from django.forms import ModelForm
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -19,9 +18,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from patients import selectors, services
 from patients.covering import ChangeRefused
-from patients.forms import PatientForm, SpecimenChangeForm, SpecimenForm
+from patients.forms import PatientForm, SeenForm, SpecimenChangeForm, SpecimenForm
 from patients.models import Patient, Specimen
 from webapp.audit.services import audit_record
+from webapp.typed import isolated
 
 PAGE_SIZE = 50
 
@@ -34,13 +34,18 @@ def patient_list(request: HttpRequest) -> HttpResponse:
     """All patients, or those a search finds."""
     search = request.GET.get("search", "").strip()
     after = request.GET.get("after", "")
+    context: dict[str, Any] = {"after": after, "search": search}
+    try:
+        selectors.validate_search(search)
+    except ValidationError as error:
+        return render(request, "patients/patient_list.html", context | {"refusal": error.messages})
     patients, more = selectors.patients_page(
         search=search,
         after=int(after) if after.isdecimal() and len(after) < 19 else None,
         size=PAGE_SIZE,
     )
     services.listing_record(actor=request.user, rows=patients)
-    context = {"patients": patients, "more": more, "after": after, "search": search}
+    context |= {"patients": patients, "more": more}
     return render(request, "patients/patient_list.html", context)
 
 
@@ -49,7 +54,7 @@ def patient_list(request: HttpRequest) -> HttpResponse:
 def patient_create(request: HttpRequest) -> HttpResponse:
     """Register a patient."""
     form = PatientForm(_posted(request))
-    patient = _saved(form, lambda: services.patient_create(actor=request.user, **form.cleaned_data))
+    patient = _saved(form, lambda: services.patient_create(actor=request.user, **form.changes()))
     if patient is None:
         return render(request, "patients/patient_form.html", {"form": form})
     messages.success(request, _("{patient} is registered.").format(patient=patient))
@@ -64,7 +69,9 @@ def patient_update(request: HttpRequest, pk: int) -> HttpResponse:
     form = PatientForm(_posted(request), instance=copy.copy(patient))
     changed = _saved(
         form,
-        lambda: services.patient_update(actor=request.user, patient=patient, **form.changes()),
+        lambda: services.patient_update(
+            actor=request.user, patient=patient, seen=form.cleaned_data["seen"], **form.changes()
+        ),
     )
     if changed is None:
         return render(request, "patients/patient_form.html", {"form": form, "patient": patient})
@@ -97,11 +104,13 @@ def specimen_create(request: HttpRequest, pk: int) -> HttpResponse:
     form = SpecimenForm(_posted(request), instance=Specimen(patient=patient))
     specimen = _saved(
         form,
-        lambda: services.specimen_create(actor=request.user, patient=patient, **form.cleaned_data),
+        lambda: services.specimen_create(actor=request.user, patient=patient, **form.changes()),
     )
     if specimen is None:
         return render(request, "patients/specimen_form.html", {"form": form, "patient": patient})
-    messages.success(request, _("Specimen {number} is registered.").format(number=specimen))
+    messages.success(
+        request, _("Specimen {number} is registered.").format(number=isolated(specimen))
+    )
     return redirect(specimen)
 
 
@@ -113,13 +122,15 @@ def specimen_update(request: HttpRequest, accession: str) -> HttpResponse:
     form = SpecimenChangeForm(_posted(request), instance=copy.copy(specimen))
     changed = _saved(
         form,
-        lambda: services.specimen_update(actor=request.user, specimen=specimen, **form.changes()),
+        lambda: services.specimen_update(
+            actor=request.user, specimen=specimen, seen=form.cleaned_data["seen"], **form.changes()
+        ),
     )
     if changed is None:
         context = {"form": form, "specimen": specimen, "patient": specimen.patient}
         return render(request, "patients/specimen_form.html", context)
     messages.success(
-        request, _("The details of specimen {number} are saved.").format(number=changed)
+        request, _("The details of specimen {number} are saved.").format(number=isolated(changed))
     )
     return redirect(changed)
 
@@ -137,7 +148,7 @@ def specimen_delete(request: HttpRequest, accession: str) -> HttpResponse:
     except services.DeletionRefused as refusal:
         context = {"specimen": specimen, "refusal": str(refusal)}
         return render(request, template, context, status=409)
-    messages.success(request, _("Specimen {number} is deleted.").format(number=specimen))
+    messages.success(request, _("Specimen {number} is deleted.").format(number=isolated(specimen)))
     return redirect(specimen.patient)
 
 
@@ -157,13 +168,15 @@ def _opened(request: HttpRequest, row: Row) -> Row:
     return row
 
 
-def _saved(form: ModelForm[Any], save: Callable[[], Row]) -> Row | None:
+def _saved(form: SeenForm, save: Callable[[], Row]) -> Row | None:
     """What ``save`` saved; ``None`` if nothing valid was posted, with the errors on the form."""
     if not form.is_valid():
         return None
     try:
         return save()
     except ValidationError as error:
+        if isinstance(error, services.ChangedMeanwhile):
+            form.show_both(error.stored)
         form.add_error(None, error)
         return None
     except ChangeRefused as refusal:

@@ -7,7 +7,7 @@ SHOWN = ("aria-label", "title", "alt", "placeholder", "label", "data-label")
 # Names and formats that no language changes; "unread" stands for a badge.
 SAME_EVERYWHERE = {"Leukemia", "Detection", "PDF", "sha256", "unread"}
 
-UNSAID = ("script", "style", "code")
+UNSAID = ("script", "style", "code", "bdi")  # what somebody typed is no word of the page
 VOID = {"img", "input", "link", "meta", "br", "hr"}
 
 

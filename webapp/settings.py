@@ -171,6 +171,7 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "webapp/templates"],
         "APP_DIRS": True,
         "OPTIONS": {
+            "builtins": ["webapp.template_filters"],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",

@@ -50,7 +50,9 @@ def worklist(request: HttpRequest) -> HttpResponse:
     query, saved = form.query(), views_of(user)
     offered = case_selectors.views_offered().values()
     views = {urlencode(view.query): view.title for view in offered}
-    current = next((view for view in saved if view.query == query), None)
+    # A view of before a filter was bounded is known by its address, so that it can be deleted.
+    asked = {query, request.GET.urlencode()}
+    current = next((view for view in saved if view.query in asked), None)
     context = {
         "page": page,
         "form": form,
@@ -77,9 +79,10 @@ def diagnosis_review(request: HttpRequest, pk: int) -> HttpResponse:
     stated = "reading" in request.POST
     form = ReadingForm(request.POST) if stated else ReviewForm(request.POST)
     if not form.is_valid():
-        messages.error(
-            request, _("Nothing was recorded: choose agree, another class, or unusable.")
-        )
+        usual = [_("Nothing was recorded: choose agree, another class, or unusable.")]
+        if too_long := form.errors.get("reason"):
+            usual = [_("Nothing was recorded."), *too_long]
+        messages.error(request, " ".join(usual))
         return redirect(diagnosis)
     actor, sent = cast(User, request.user), form.cleaned_data
     try:
@@ -127,7 +130,11 @@ def case_take(request: HttpRequest, accession: str) -> HttpResponse:
     """Assign a case to the one who asks; with ``back`` in the form, to nobody."""
     case = _case(accession)
     user = cast(User, request.user)
-    case_assign(actor=user, case=case, assignee=None if "back" in request.POST else user)
+    assignee = None if "back" in request.POST else user
+    try:
+        case_assign(actor=user, case=case, assignee=assignee, seen=request.POST.get("seen"))
+    except CaseError as error:
+        messages.error(request, str(error))
     return redirect(case.specimen)
 
 
@@ -140,8 +147,16 @@ def case_priority(request: HttpRequest, accession: str) -> HttpResponse:
     if sent not in map(str, Priority.values):
         messages.error(request, _("The priority stays as it is: choose one of the list."))
     elif int(sent) != case.priority:
-        case_prioritise(actor=cast(User, request.user), case=case, priority=Priority(int(sent)))
+        _prioritise(request, case, Priority(int(sent)))
     return redirect(case.specimen)
+
+
+def _prioritise(request: HttpRequest, case: Case, priority: Priority) -> None:
+    actor, seen = cast(User, request.user), request.POST.get("seen")
+    try:
+        case_prioritise(actor=actor, case=case, priority=priority, seen=seen)
+    except CaseError as error:
+        messages.error(request, str(error))
 
 
 def _case(accession: str) -> Case:

@@ -7,7 +7,9 @@ from django.utils.translation import gettext_lazy as _
 from diagnosis.imaging.contract import LABELS
 from diagnosis.models.labels import choices
 from diagnosis.state import CONCLUSIONS, Verdict
+from patients.fields import TextFormField
 from patients.models import Specimen
+from webapp.typed import isolated
 
 
 class AssignForm(forms.Form):
@@ -29,7 +31,7 @@ class AssignForm(forms.Form):
                     "There is no specimen %(number)s. Check the number, or register the specimen "
                     "on its patient's page first."
                 ),
-                params={"number": number},
+                params={"number": isolated(number)},
             )
         return specimen
 
@@ -55,7 +57,7 @@ class ReadingForm(forms.Form):
     reading = forms.ChoiceField(
         choices=[*((label, label) for label in LABELS), (UNUSABLE, UNUSABLE)]
     )
-    reason = forms.CharField(max_length=500, required=False)
+    reason = TextFormField(max_length=500, required=False)
 
     def clean_reading(self) -> str:
         """The class; empty for a field that is unusable."""
@@ -70,7 +72,13 @@ class ReviewForm(forms.Form):
     label = forms.ChoiceField(
         choices=[("", ""), *((label, label) for label in LABELS)], required=False
     )
-    reason = forms.CharField(max_length=500, required=False)
+    reason = TextFormField(max_length=500, required=False)
+
+
+class AmendForm(forms.Form):
+    """Why a signed case is opened again."""
+
+    reason = TextFormField(max_length=500, required=False)
 
 
 class SignForm(forms.Form):
@@ -82,17 +90,18 @@ class SignForm(forms.Form):
         choices=choices(CONCLUSIONS),
         error_messages={"required": _("Choose what you conclude.")},
     )
-    comment = forms.CharField(
+    comment = TextFormField(
         label=_("Comment"),
         max_length=2000,
         required=False,
-        widget=forms.Textarea(attrs={"rows": 3}),
+        widget=forms.Textarea(attrs={"rows": 3, "dir": "auto"}),
         help_text=_("For whoever reads the report."),
     )
-    reason = forms.CharField(
+    reason = TextFormField(
         label=_("Reason for differing from the software"),
         max_length=500,
         required=False,
+        widget=forms.TextInput(attrs={"dir": "auto"}),
         help_text=_("Needed if your conclusion is not what the software suggests."),
     )
     password = forms.CharField(

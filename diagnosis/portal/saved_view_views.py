@@ -15,6 +15,7 @@ from diagnosis.models import SavedView
 from diagnosis.portal.permissions import VIEW, VIEW_CASES
 from diagnosis.portal.worklist_forms import SavedViewForm
 from diagnosis.saved_views import SavedViewError, view_delete, view_save
+from webapp.typed import isolated
 
 
 @require_POST
@@ -33,7 +34,7 @@ def save(request: HttpRequest) -> HttpResponse:
     except SavedViewError as error:
         messages.error(request, _("The view is not saved. %(reasons)s") % {"reasons": error})
     else:
-        messages.success(request, _("The view “%(name)s” is saved.") % {"name": name})
+        messages.success(request, _("The view “%(name)s” is saved.") % {"name": isolated(name)})
     return _worklist(query)
 
 
@@ -44,7 +45,7 @@ def delete(request: HttpRequest, pk: int) -> HttpResponse:
     user = cast(User, request.user)
     view = get_object_or_404(SavedView, pk=pk, user=user)
     view_delete(actor=user, view=view)
-    messages.success(request, _("The view “%(name)s” is deleted.") % {"name": view.name})
+    messages.success(request, _("The view “%(name)s” is deleted.") % {"name": isolated(view.name)})
     return _worklist(view.query)
 
 

@@ -15,7 +15,7 @@ from diagnosis import signoff
 from diagnosis.cases import CaseError
 from diagnosis.models import Case
 from diagnosis.portal import wording
-from diagnosis.portal.forms import SignForm
+from diagnosis.portal.forms import AmendForm, SignForm
 from diagnosis.portal.permissions import AMEND, SIGN, VIEW
 from diagnosis.portal.sign_state import sign_state
 from diagnosis.reports.content import reading_sha256
@@ -70,9 +70,13 @@ def case_sign(request: HttpRequest, accession: str) -> HttpResponse:
 def case_amend(request: HttpRequest, accession: str) -> HttpResponse:
     """Open a signed case again, for a reason."""
     case = case_of_accession(accession)
+    form = AmendForm(request.POST)
+    if not form.is_valid():
+        messages.error(request, " ".join([_("The case is not opened."), *form.errors["reason"]]))
+        return redirect(case.specimen)
     try:
         signoff.case_amend(
-            actor=cast(User, request.user), case=case, reason=request.POST.get("reason", "")[:500]
+            actor=cast(User, request.user), case=case, reason=form.cleaned_data["reason"]
         )
     except CaseError as error:
         messages.error(request, str(error))

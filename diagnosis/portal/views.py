@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Page, Paginator
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -38,9 +38,10 @@ from diagnosis.portal.uploads import fields_upload
 from diagnosis.reading_order import fields_in_order, next_unread, place_of
 from diagnosis.stored_images import damaged_of_specimen, image_read
 from patients.models import Patient, Specimen
-from patients.selectors import specimens_found
+from patients.selectors import specimens_found, validate_search
 from patients.services import listing_record
 from webapp.audit.services import audit_record
+from webapp.typed import isolated
 
 logger = logging.getLogger(__name__)
 
@@ -53,14 +54,20 @@ UPLOAD_FIELD = "fields"
 def field_list(request: HttpRequest) -> HttpResponse:
     """All fields, newest first, or those that a filter and a search leave."""
     shown, search = request.GET.get("show", ""), request.GET.get("search", "").strip()
-    specimens, too_many = None, False
-    if search:
+    specimens: list[int] | None = None
+    too_many, refusal = False, ""
+    try:
+        validate_search(search)
+    except ValidationError as error:
+        specimens, refusal = [], error.messages[0]
+    if search and not refusal:
         specimens, too_many = specimens_found(search, limit=selectors.SPECIMENS_SEARCHED)
     found = selectors.diagnosis_search(shown=shown, specimens=specimens)
     kinds = selectors.kinds_offered()
     context = _newest(request, found) | {
         "shown": shown if shown in kinds else "",
         "search": search,
+        "refusal": refusal,
         "too_many": selectors.SPECIMENS_SEARCHED if too_many else 0,
         "filters": {name: wording.VERDICTS[name][0] for name in kinds},
     }
@@ -142,7 +149,7 @@ def diagnosis_assign(request: HttpRequest, pk: int) -> HttpResponse:
             form.add_error(None, str(error))
         else:
             belongs = gettext("The field now belongs to specimen %(number)s.")
-            messages.success(request, belongs % {"number": specimen})
+            messages.success(request, belongs % {"number": isolated(specimen)})
             return redirect(diagnosis)
     audit_record(actor=request.user, action="diagnosis.viewed", target=diagnosis)
     context = {"diagnosis": diagnosis, "form": form}

@@ -4,6 +4,7 @@ An address of the work list holds what ``WorklistForm.query`` gives: the same fi
 the same address, so that a view, built in or saved, is known again when it is the one on show.
 """
 
+from datetime import date
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,6 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from diagnosis.case_selectors import ANY, CLOSED, MINE, NOBODY, OPEN, CaseFilter, views_offered
 from diagnosis.models import Case, Priority, SavedView
 from patients.forms import DateInput
+from patients.selectors import validate_search
+from webapp.clock import EARLIEST_DAY, LATEST_DAY
 
 _OPEN, _ANY = (OPEN, _("Open")), (ANY, _("Any"))
 STATUSES = [
@@ -24,6 +27,24 @@ STATUSES = [
     (CLOSED, _("Signed, amended or not")),
 ]
 ASSIGNEES = [("", _("Any")), (MINE, _("Me")), (NOBODY, _("Nobody"))]
+
+
+class DayField(forms.DateField):
+    """A day that a database and a calendar both know."""
+
+    def __init__(self, *, label: Any) -> None:
+        bounds = {"min": EARLIEST_DAY.isoformat(), "max": LATEST_DAY.isoformat()}
+        super().__init__(required=False, label=label, widget=DateInput(attrs=bounds))
+
+    def validate(self, value: date | None) -> None:
+        """Refuse what is a slip of the keys."""
+        super().validate(value)
+        if value is not None and not EARLIEST_DAY <= value <= LATEST_DAY:
+            raise ValidationError(
+                gettext("Choose a day between %(first)d and %(last)d; check the year."),
+                "implausible",
+                {"first": EARLIEST_DAY.year, "last": LATEST_DAY.year},
+            )
 
 
 class WorklistForm(forms.Form):
@@ -47,8 +68,8 @@ class WorklistForm(forms.Form):
         choices=[("", _("Anything")), *(Case._meta.get_field("headline").choices or ())],
     )
     assignee = forms.ChoiceField(required=False, label=_("Assignee"), choices=ASSIGNEES)
-    received_from = forms.DateField(required=False, label=_("Received from"), widget=DateInput)
-    received_to = forms.DateField(required=False, label=_("Received to"), widget=DateInput)
+    received_from = DayField(label=_("Received from"))
+    received_to = DayField(label=_("Received to"))
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -75,6 +96,12 @@ class WorklistForm(forms.Form):
     def narrowing(self) -> int:
         """How many filters are set."""
         return sum(bool(self.cleaned_data.get(field.name)) for field in self.filters)
+
+    def clean_search(self) -> str:
+        """At most so many words."""
+        search: str = self.cleaned_data["search"]
+        validate_search(search)
+        return search
 
     def clean(self) -> dict[str, Any]:
         """Refuse a period that ends before it begins; drop a status that goes without saying."""

@@ -26,6 +26,7 @@ from diagnosis.models import (
 )
 from diagnosis.selectors import diagnosis_contract
 from patients.models import Patient, Specimen
+from webapp.typed import is_blank
 
 SCHEMA = "leukemia-detection.case/1"
 
@@ -104,8 +105,10 @@ def reading_sha256(content: Document) -> str:
 
 def person(user: AbstractBaseUser) -> Document:
     """Somebody as printed: the full name where there is one."""
-    name = user.get_full_name() if isinstance(user, AbstractUser) else ""
-    return {"id": user.pk, "username": user.get_username(), "name": name or user.get_username()}
+    name, username = "", user.get_username()
+    if isinstance(user, AbstractUser):
+        name = user.get_full_name()
+    return {"id": user.pk, "username": username, "name": username if is_blank(name) else name}
 
 
 def _amends(amendment: Amendment | None) -> Document | None:

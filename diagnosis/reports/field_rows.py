@@ -8,6 +8,7 @@ from diagnosis.imaging.validate import FIXES
 from diagnosis.reports import wording
 from diagnosis.reports.content import Document
 from diagnosis.state import Status, Verdict
+from webapp.typed import isolated
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,7 @@ def _reading(field: Document, reading: Document | None) -> str:
 
 
 def _reader(reading: Document, moment: Callable[[str], str]) -> list[str]:
-    lines = [f"{reading['reader']['name']}, {moment(reading['at'])}"]
+    lines = [f"{isolated(reading['reader']['name'])}, {moment(reading['at'])}"]
     if reading["blinded"]:
         lines.append(wording.BLINDED)
     if reading["earlier"]:

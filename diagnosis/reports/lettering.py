@@ -12,8 +12,11 @@ from collections.abc import Container
 from arabic_reshaper import ArabicReshaper
 from bidi.algorithm import get_base_level, get_display
 
+from webapp.typed import END_OF_ISOLATE, ISOLATE
+
 MISSING = re.compile(r"\[U\+[0-9A-F]{4,6}\]")
 
+_ISOLATING = ISOLATE + END_OF_ISOLATE  # about a value, so that it does not turn what it stands in
 _JOINERS = "\u200d\u200c"  # say whether Arabic letters join, and are not seen themselves
 # Vowel signs stay, and of the ligatures only lam-alef, which is no matter of taste.
 _RESHAPER = ArabicReshaper(
@@ -23,6 +26,8 @@ _RESHAPER = ArabicReshaper(
         "ARABIC LIGATURE ALLAH": False,
     }
 )
+_ISOLATED = re.compile(f"{ISOLATE}([^{ISOLATE}{END_OF_ISOLATE}]*){END_OF_ISOLATE}")
+_OBJECT = "\ufffc"  # stands in a line for what is isolated from it, and has no direction
 _SIGNS_BEFORE_LETTER = re.compile("([\u0591-\u05c7\u064b-\u065f\u0670]+)(.)", re.DOTALL)
 
 
@@ -37,10 +42,11 @@ def printable(text: str, glyphs: Container[int]) -> str:
     text = "".join(
         letter
         for letter in text.replace("\t", " ")
-        if letter in "\n" + _JOINERS or unicodedata.category(letter) not in ("Cc", "Cf")
+        if letter in "\n" + _JOINERS + _ISOLATING
+        or unicodedata.category(letter) not in ("Cc", "Cf")
     )
     return "".join(
-        letter if letter == "\n" or ord(letter) in glyphs else f"[U+{ord(letter):04X}]"
+        letter if letter in "\n" + _ISOLATING or ord(letter) in glyphs else f"[U+{ord(letter):04X}]"
         for letter in _RESHAPER.reshape(text)
         if letter not in _JOINERS
     )
@@ -48,7 +54,7 @@ def printable(text: str, glyphs: Container[int]) -> str:
 
 def reads_leftwards(text: str) -> bool:
     """Whether the first letter that has a direction is one of a right-to-left script."""
-    return get_base_level(text) == 1
+    return get_base_level(_outside(text)) == 1
 
 
 def as_seen(line: str, *, leftwards: bool | None = None) -> str:
@@ -59,6 +65,14 @@ def as_seen(line: str, *, leftwards: bool | None = None) -> str:
         leftwards: whether the paragraph it stands in runs to the left; else its own direction.
     """
     direction = None if leftwards is None else "R" if leftwards else "L"
-    seen = get_display(line, base_dir=direction)
+    seen = get_display(_outside(line), base_dir=direction)
+    for value in _ISOLATED.findall(line):
+        seen = seen.replace(_OBJECT, as_seen(value), 1)
     # Where the order is turned, a letter's signs come before it; they are drawn over what is there.
     return _SIGNS_BEFORE_LETTER.sub(lambda found: found[2] + found[1][::-1], seen)
+
+
+def _outside(line: str) -> str:
+    """``line`` with an object in place of each isolated value; half an isolate goes."""
+    held = _ISOLATED.sub(_OBJECT, line.replace(_OBJECT, ""))
+    return "".join(letter for letter in held if letter not in _ISOLATING)

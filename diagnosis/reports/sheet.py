@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils import translation
@@ -18,6 +17,8 @@ from diagnosis.reports.corrected import changed
 from diagnosis.reports.field_rows import FieldRow, field_row
 from diagnosis.state import CaseHeadline, Meaning
 from patients.models import Objective, Sex, Site, Stain
+from webapp.clock import offset, on_clock
+from webapp.typed import isolated
 
 
 @dataclass(frozen=True)
@@ -134,9 +135,9 @@ def moment(at: str | datetime | None) -> str:
     if at is None:
         return wording.NOT_STATED
     parsed = datetime.fromisoformat(at) if isinstance(at, str) else at
-    local = parsed.astimezone(ZoneInfo(settings.TIME_ZONE))
-    offset = local.isoformat()[-6:]
-    return f"{format_date(local, 'j M Y, H:i')} {offset} ({settings.TIME_ZONE})"
+    local = on_clock(parsed)
+    zone = "UTC" if local.tzinfo is UTC else settings.TIME_ZONE
+    return f"{format_date(local, 'j M Y, H:i')} {offset(local)} ({zone})"
 
 
 def _notes(state: str, amends: Document | None, signatures: Sequence[Signature]) -> list[Line]:
@@ -148,12 +149,12 @@ def _notes(state: str, amends: Document | None, signatures: Sequence[Signature])
     if state == "preliminary" and signatures:
         needed = max(settings.SIGNATURES_REQUIRED, len(signatures))
         text = wording.NOTES["signed_in_part"].format(signed=len(signatures), needed=needed)
-        names = [f"{one.printed_name}, {moment(one.signed_at)}" for one in signatures]
+        names = [f"{isolated(one.printed_name)}, {moment(one.signed_at)}" for one in signatures]
         notes += [Line(text), *map(Line, names)]
     if amends:
         number, digest = amends["number"], amends["content_sha256"][:16] + "…"
         which = "amended" if state == "amended" else "to_amend"
-        opened = {"name": amends["author"]["name"], "at": moment(amends["at"])}
+        opened = {"name": isolated(amends["author"]["name"]), "at": moment(amends["at"])}
         notes += [
             Line(wording.NOTES[which].format(number=number, hash=digest)),
             Line(wording.NOTES["opened"].format(**opened)),
@@ -226,7 +227,7 @@ def _label(choices: Any, value: str) -> str:
 def _conclusion(conclusion: Document | None, suggestion: str) -> list[Line]:
     if conclusion is None:
         return []
-    name, at = conclusion["author"]["name"], moment(conclusion["at"])
+    name, at = isolated(conclusion["author"]["name"]), moment(conclusion["at"])
     lines = [Line(wording.CONCLUDED_BY.format(name=name, at=at))]
     if conclusion["headline"] == CaseHeadline.NOT_SUSPICIOUS:
         lines.append(Line(wording.NOT_EXCLUDED))

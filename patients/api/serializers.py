@@ -3,13 +3,18 @@
 ``save`` takes ``actor``, the signed-in user.
 """
 
+from datetime import datetime
 from typing import Any
 
+from django.core.exceptions import ValidationError
+from django.db import models
+from django.utils.timezone import get_current_timezone
 from rest_framework import serializers
 
-from patients import services
+from patients import selectors, services
 from patients.covering import REASON_LENGTH
 from patients.models import Patient, Specimen
+from webapp.clock import comes_twice, from_clock, on_clock
 
 LARGEST_ID = 2**63 - 1
 
@@ -23,6 +28,31 @@ class PatientQuery(serializers.Serializer[Any]):
         help_text="Words that must all occur in the record number, the name or an accession "
         "number.",
     )
+
+    def validate_search(self, search: str) -> str:
+        """At most so many words."""
+        try:
+            selectors.validate_search(search)
+        except ValidationError as error:
+            raise serializers.ValidationError(error.messages) from error
+        return search
+
+
+class ClockField(serializers.DateTimeField):
+    """A time in the laboratory's zone, in UTC where its offset there cannot be written."""
+
+    default_error_messages = {
+        "make_aware": "In {timezone} this time comes twice or never: send it with its offset."
+    }
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        """An aware time, as the clock shows it."""
+        if value.tzinfo is not None:
+            return on_clock(value)
+        local = value.replace(tzinfo=get_current_timezone())
+        if comes_twice(local) or from_clock(value) is None:
+            self.fail("make_aware", timezone=local.tzinfo)
+        return local
 
 
 class SpecimenQuery(PatientQuery):
@@ -83,6 +113,11 @@ class PatientSerializer(_CorrectionMixin, serializers.ModelSerializer[Patient]):
 
 class SpecimenSerializer(_CorrectionMixin, serializers.ModelSerializer[Specimen]):
     """A specimen; ``patient`` is the patient's ``id``."""
+
+    serializer_field_mapping = {
+        **serializers.ModelSerializer.serializer_field_mapping,
+        models.DateTimeField: ClockField,
+    }
 
     is_demonstration = serializers.BooleanField(
         source="patient.is_demonstration",

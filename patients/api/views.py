@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError
 from drf_spectacular.utils import (
+    OpenApiParameter,
     OpenApiResponse,
     extend_schema,
     extend_schema_view,
@@ -25,13 +26,20 @@ from patients.models import Patient, Specimen
 from webapp.api_errors import Problem
 from webapp.audit.services import audit_record
 
-_CHANGED = {
+_REFUSED = {
     409: OpenApiResponse(
         description="A signed case states it: `signed` if this account may not amend cases, "
         "`reason_missing` if there is no `reason`."
     )
 }
 _DELETED = {204: None, 409: OpenApiResponse(description="It has diagnoses, which are kept.")}
+_IF_MATCH = OpenApiParameter(
+    "If-Match",
+    str,
+    OpenApiParameter.HEADER,
+    description="The `ETag` of what you have seen: 412, and nothing done, if it has changed.",
+)
+_CHANGED = "Somebody has changed this since you read it: read it again, then decide."
 
 
 class _ServiceViewSet(viewsets.ModelViewSet[Any]):
@@ -39,7 +47,9 @@ class _ServiceViewSet(viewsets.ModelViewSet[Any]):
 
     def handle_exception(self, exc: Exception) -> Response:
         """Translate what the services raise."""
-        if isinstance(exc, ValidationError):
+        if isinstance(exc, services.ChangedMeanwhile):
+            exc = Problem(412, "changed_meanwhile", _CHANGED)
+        elif isinstance(exc, ValidationError):
             exc = serializers.ValidationError(get_error_detail(exc))
         elif isinstance(exc, services.DeletionRefused | ChangeRefused):
             exc = Problem(409, exc.code, str(exc))
@@ -55,23 +65,43 @@ class _ServiceViewSet(viewsets.ModelViewSet[Any]):
         """One row, audited."""
         row = self.get_object()
         audit_record(actor=request.user, action=f"{row._meta.model_name}.viewed", target=row)
-        return Response(self.get_serializer(row).data)
+        return Response(self.get_serializer(row).data, headers=_etag(row))
 
     def perform_create(self, serializer: serializers.BaseSerializer[Any]) -> None:
         """Save as the signed-in user."""
         serializer.save(actor=self.request.user)
 
+    def update(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """Change what was sent, of a row that is still as ``If-Match`` says."""
+        answer = super().update(request, *args, **kwargs)
+        return Response(answer.data, headers=_etag(self.saved))
+
     def perform_update(self, serializer: serializers.BaseSerializer[Any]) -> None:
         """Save as the signed-in user."""
-        serializer.save(actor=self.request.user)
+        self.saved = serializer.save(actor=self.request.user, seen=self.seen)
+
+    @property
+    def seen(self) -> str:
+        """The version that the client has seen; empty if it does not say."""
+        return self.request.headers.get("If-Match", "").strip(' "').removeprefix("*")
 
 
-@extend_schema_view(
-    list=extend_schema(parameters=[PatientQuery]),
-    update=extend_schema(responses={200: PatientSerializer, **_CHANGED}),
-    partial_update=extend_schema(responses={200: PatientSerializer, **_CHANGED}),
-    destroy=extend_schema(responses=_DELETED),
-)
+def _etag(row: Patient | Specimen) -> dict[str, str]:
+    return {"ETag": f'"{services.row_version(row)}"'}
+
+
+def _schema(serializer: Any, *parameters: Any) -> Any:
+    """The list has its filters; what writes takes the version that was seen."""
+    changed = extend_schema(parameters=[_IF_MATCH], responses={200: serializer, **_REFUSED})
+    return extend_schema_view(
+        list=extend_schema(parameters=[*parameters]),
+        update=changed,
+        partial_update=changed,
+        destroy=extend_schema(parameters=[_IF_MATCH], responses=_DELETED),
+    )
+
+
+@_schema(PatientSerializer, PatientQuery)
 class PatientViewSet(_ServiceViewSet):
     """Patients."""
 
@@ -89,15 +119,10 @@ class PatientViewSet(_ServiceViewSet):
 
     def perform_destroy(self, instance: Patient) -> None:
         """Delete the patient and the specimens."""
-        services.patient_delete(actor=self.request.user, patient=instance)
+        services.patient_delete(actor=self.request.user, patient=instance, seen=self.seen)
 
 
-@extend_schema_view(
-    list=extend_schema(parameters=[SpecimenQuery]),
-    update=extend_schema(responses={200: SpecimenSerializer, **_CHANGED}),
-    partial_update=extend_schema(responses={200: SpecimenSerializer, **_CHANGED}),
-    destroy=extend_schema(responses=_DELETED),
-)
+@_schema(SpecimenSerializer, SpecimenQuery)
 class SpecimenViewSet(_ServiceViewSet):
     """Specimens, by accession number."""
 
@@ -117,4 +142,4 @@ class SpecimenViewSet(_ServiceViewSet):
 
     def perform_destroy(self, instance: Specimen) -> None:
         """Delete the specimen."""
-        services.specimen_delete(actor=self.request.user, specimen=instance)
+        services.specimen_delete(actor=self.request.user, specimen=instance, seen=self.seen)

@@ -96,10 +96,12 @@ class Laboratory:
         first = f"FLOOR({len(FIRST_NAMES)} * POW({_chance('first', 'seq')}, 1.5))"
         last = f"FLOOR({len(SURNAMES)} * POW({_chance('last', 'seq')}, 1.5))"
         return f"""
-            INSERT INTO patients_patient (id, medical_record_number, name, date_of_birth, sex,
-                created_at)
+            INSERT INTO patients_patient (id, medical_record_number, name, searched,
+                date_of_birth, sex, created_at)
             SELECT seq, CONCAT('MRN-', LPAD(seq * 7 + 1000003, 8, '0')),
                 CONCAT(family.name, ', ', given.name),
+                LOWER(CONCAT('MRN-', LPAD(seq * 7 + 1000003, 8, '0'), ' ', family.name, ', ',
+                    given.name)),
                 DATE('1940-01-01') + INTERVAL FLOOR(30000 * {_chance("born", "seq")}) DAY,
                 ELT(1 + seq % 2, 'female', 'male'), {_arrival("seq", self.patients)}
             FROM {_numbers(1, self.patients)}

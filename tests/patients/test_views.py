@@ -90,7 +90,7 @@ def test_list_shows_and_audits_the_page(specimen: Specimen, browser: Client) -> 
 def test_search_says_what_it_looked_for(patient: Patient, browser: Client) -> None:
     assertContains(browser.get("/patients/", {"search": "leila"}), "Haddad, Leila")
     response = browser.get("/patients/", {"search": "<b>nobody"})
-    assertContains(response, "No patient matches “&lt;b&gt;nobody”")
+    assertContains(response, "No patient matches “<bdi>&lt;b&gt;nobody</bdi>”")
     assertNotContains(response, "Haddad")
 
 

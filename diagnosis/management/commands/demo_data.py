@@ -36,5 +36,5 @@ class Command(BaseCommand):
         for specimen in specimens:
             fields = Diagnosis.objects.filter(specimen=specimen).order_by("id")
             said = ", ".join(str(field.outcome or field.status) for field in fields)
-            self.stdout.write(f"Specimen {specimen}: {said}")
+            self.stdout.write(f"Specimen {specimen.accession_number}: {said}")
         self.stdout.write(CAPTION)

@@ -18,7 +18,7 @@ def test_field_moves_to_the_specimen_whatever_case_its_number_is_typed_in(
     address = f"/diagnoses/{diagnosis.pk}/assign"
     answer = client_signed_in.post(address, {"accession_number": " h26-1 "}, follow=True)
     assert answer.redirect_chain == [(f"/diagnoses/{diagnosis.pk}", 302)]
-    assert "The field now belongs to specimen H26-1." in answer.content.decode()
+    assert "The field now belongs to specimen <bdi>H26-1</bdi>." in answer.content.decode()
     diagnosis.refresh_from_db()
     assert diagnosis.specimen == specimen
     assert AuditEvent.objects.filter(action="diagnosis.assigned", actor=clinician).count() == 1
@@ -33,7 +33,7 @@ def test_unknown_number_is_refused_beside_the_field_with_the_input_kept(
         f"/diagnoses/{diagnosis.pk}/assign", {"accession_number": "H26-404"}
     )
     text = answer.content.decode()
-    assert "There is no specimen H26-404." in text
+    assert "There is no specimen <bdi>H26-404</bdi>." in text
     assert 'value="H26-404"' in text
     assert 'aria-invalid="true"' in text
     diagnosis.refresh_from_db()

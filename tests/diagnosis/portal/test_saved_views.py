@@ -27,13 +27,15 @@ def chips(client: Client, query: str = "") -> list[str]:
 def test_a_view_is_saved_shown_and_deleted(client_signed_in: Client, clinician: User) -> None:
     offered = client_signed_in.get(f"/?{URGENT}").content.decode()
     assert "Save view" in offered
-    assert "The view “Urgent ones” is saved." in save(client_signed_in, "  Urgent   ones ")
+    assert "The view “<bdi>Urgent ones</bdi>” is saved." in save(
+        client_signed_in, "  Urgent   ones "
+    )
     view = SavedView.objects.get()
     assert (view.user, view.name, view.query) == (clinician, "Urgent ones", URGENT)
     page = client_signed_in.get(f"/?{URGENT}").content.decode()
     assert 'href="?status=in_review&amp;priority=2" aria-current="true"' in page
     assert "Save view" not in page
-    assert "Delete the view “Urgent ones”" in page
+    assert "Delete the view “<bdi>Urgent ones</bdi>”" in page
     assert "Delete the view" not in client_signed_in.get("/").content.decode()
     answer = client_signed_in.post(f"/views/{view.pk}/delete")
     assert answer.headers["Location"] == f"/?{URGENT}"

@@ -122,7 +122,7 @@ def test_two_people_sign(signer: Client, client: Client, settings: Settings) -> 
     settings.SIGNATURES_REQUIRED = 2
     _, page = sign(signer, comment="Blasts.")
     assert "Your signature is recorded; one of another person is needed." in page
-    assert "Lena Reader has signed; another person’s signature is missing." in page
+    assert "<bdi>Lena Reader</bdi> has signed; another person’s signature is missing." in page
     assert "You have signed this" in sign(signer, comment="Blasts.")[1]
     second = User.objects.create_user("second", password=PASSWORD)
     second.groups.add(Group.objects.get(name="Haematologist"))
@@ -145,7 +145,9 @@ def test_a_signed_case_is_amended_for_a_reason(signer: Client, fields: list[Diag
     ).content.decode()
     assert "The case is signed: open an amendment first." in refused
     page = signer.post(f"{CASE}/amend", {"reason": "Blurred."}, follow=True).content.decode()
-    assert "Lena Reader has opened this case for an amendment: Blurred." in page
+    assert (
+        "<bdi>Lena Reader</bdi> has opened this case for an amendment: <bdi>Blurred.</bdi>" in page
+    )
     assert sign(signer)[0] == 302
     assert Case.objects.get().status == "amended"
     assert Report.objects.count() == 2

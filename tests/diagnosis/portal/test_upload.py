@@ -65,7 +65,7 @@ def test_field_is_stored_under_the_uploader_and_waits_while_no_model_is_live(
     assert diagnosis.file_name == "left-07.png"
     assert diagnosis.status == "received"
     assert "badge--waiting" in page
-    assert f'<a href="/diagnoses/{diagnosis.pk}">left-07.png</a>' in page
+    assert f'<a href="/diagnoses/{diagnosis.pk}"><bdi>left-07.png</bdi></a>' in page
     assert AuditEvent.objects.filter(action="diagnosis.received", actor=clinician).count() == 1
 
 

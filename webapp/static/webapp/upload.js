@@ -76,8 +76,7 @@ class Item {
   }
 
   take(row) {
-    const name = row.querySelector("strong a") ?? row.querySelector("strong"); // the server's rows, and the page's
-    name.textContent = this.path; // the server knows no folders
+    row.querySelector("strong bdi").textContent = this.path; // the server knows no folders
     this.row?.remove();
     this.row = row;
     const list = this.form.querySelector("[data-upload-results]");

@@ -9,8 +9,7 @@ from rest_framework import serializers
 
 from patients import services
 from patients.models import Patient, Specimen
-
-LARGEST_ID = 2**63 - 1
+from webapp.api_fields import LARGEST_ID, StrictModelSerializer, WholeField
 
 
 class PatientQuery(serializers.Serializer[Any]):
@@ -27,7 +26,7 @@ class PatientQuery(serializers.Serializer[Any]):
 class SpecimenQuery(PatientQuery):
     """Query parameters of the specimens' list."""
 
-    patient = serializers.IntegerField(
+    patient = WholeField(
         source="patient_id",
         required=False,
         min_value=1,
@@ -36,7 +35,7 @@ class SpecimenQuery(PatientQuery):
     )
 
 
-class PatientSerializer(serializers.ModelSerializer[Patient]):
+class PatientSerializer(StrictModelSerializer):
     """A patient."""
 
     class Meta:
@@ -61,7 +60,7 @@ class PatientSerializer(serializers.ModelSerializer[Patient]):
         return services.patient_update(patient=instance, **validated_data)
 
 
-class SpecimenSerializer(serializers.ModelSerializer[Specimen]):
+class SpecimenSerializer(StrictModelSerializer):
     """A specimen; ``patient`` is the patient's ``id``."""
 
     is_demonstration = serializers.BooleanField(

@@ -200,6 +200,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "webapp.language.LanguageMiddleware",
     "webapp.bodies.BodyMiddleware",  # ahead of whatever reads a form
+    "webapp.crafted.CraftedRequestMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",

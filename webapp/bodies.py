@@ -22,7 +22,7 @@ class BodyMiddleware:
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
-        multipartparser.parse_boundary_stream = part_headers
+        multipartparser.parse_boundary_stream = part_headers  # type: ignore[attr-defined]
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Refuse, or pass the request on."""

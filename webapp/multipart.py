@@ -17,7 +17,7 @@ LARGEST_HEADERS = 16 * 1024  # bytes; Django's 1024 are few for 255 letters as %
 UNNAMED = "unnamed"
 LONGEST_NAME, LONGEST_SUFFIX = 255, 20  # characters; a temporary file is named after the suffix
 
-_django = multipartparser.parse_boundary_stream
+_django = multipartparser.parse_boundary_stream  # type: ignore[attr-defined]
 _sanitized: Any = multipartparser.MultiPartParser.sanitize_file_name
 _TAKEN = {
     "content-transfer-encoding": ("", "7bit", "8bit", "binary", "base64"),

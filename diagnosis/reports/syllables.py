@@ -160,8 +160,9 @@ class SyllableFont:
         with self._lock:
             text = whole.sub(lambda found: self._of(self._plain, found[0], whole=True), text)
             for script, pattern in self._patterns:
-                if not text.isascii():
-                    text = pattern.sub(lambda run, by=script: self._of(by, run[0]), text)
+                parts = pattern.split(text)  # what is caught stands at the odd places
+                parts[1::2] = [self._of(script, run) for run in parts[1::2]]
+                text = "".join(parts)
         return text
 
     @cached_property
@@ -213,8 +214,8 @@ class SyllableFont:
 
 
 def pattern_of(points: Iterable[int]) -> re.Pattern[str]:
-    """Matches a run of these characters."""
-    return re.compile("[" + "".join(re.escape(chr(point)) for point in sorted(points)) + "]+")
+    """Catches a run of these characters."""
+    return re.compile("([" + "".join(re.escape(chr(point)) for point in sorted(points)) + "]+)")
 
 
 def _type3(doc: Any, name: str, letters: list[Syllable]) -> pdfdoc.PDFDictionary:

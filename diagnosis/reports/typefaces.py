@@ -98,7 +98,10 @@ def _fonts() -> tuple[frozenset[int], SyllableFont]:
         for point in points_of(_file(name)) - own - syllables.covers
         if 32 < point <= 0xFFFF
     }
-    others = [*(partial(_letter_by_letter, name) for name in LETTER_BY_LETTER), lambda: syllables]
+    others: list[Callable[[], Any]] = [
+        *(partial(_letter_by_letter, name) for name in LETTER_BY_LETTER),
+        lambda: syllables,
+    ]
     for name in (REGULAR, BOLD):
         registerFont(ReportFont(name, others, choice))
     points = own | choice.keys() | syllables.covers

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,12 +24,21 @@ from export.split import describe, official_split
 if TYPE_CHECKING:
     from export.runs import TrainConfig
 
+ML_PACKAGES = ("keras", "matplotlib", "sklearn", "tensorflow")
 PARTS = ("random", "grouped", "cost")  # of a benchmark, see export.benchmark
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 if it did what it says."""
+    """Run one command; 0 if it did what it says, 2 if it cannot be run at all."""
     options = _parser().parse_args(arguments)
+    missing = [name for name in ML_PACKAGES if find_spec(name) is None]
+    if missing and options.command not in PLAIN:
+        print(
+            f"error: this command needs the ML packages ({', '.join(missing)} missing); "
+            "run `make ml`.",
+            file=sys.stderr,
+        )
+        return 2
     try:
         options.command(options)
     except (ExportError, ContractError) as error:
@@ -339,6 +349,9 @@ def _parser() -> argparse.ArgumentParser:
     command.set_defaults(command=_list)
     return parser
 
+
+# What `make run` installs is enough for these.
+PLAIN = (_promote, _canary, _rollback, _list, _reference)
 
 if __name__ == "__main__":
     sys.exit(main())

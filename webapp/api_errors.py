@@ -77,28 +77,30 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response |
     return response
 
 
-def _json(status: int, code: str, detail: str) -> JsonResponse:
-    return JsonResponse(problem(status, code, detail), status=status, content_type=MEDIA_TYPE)
+def problem_answer(status: int, code: str, detail: str, **members: Any) -> JsonResponse:
+    """The answer with one problem, for what is refused before any view is asked."""
+    document = problem(status, code, detail, **members)
+    return JsonResponse(document, status=status, content_type=MEDIA_TYPE)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """``handler400``: also what Django raises for a body that is too large."""
     if not request.path.startswith("/api/"):
         return defaults.bad_request(request, exception)
-    return _json(400, "bad_request", "The request cannot be understood.")
+    return problem_answer(400, "bad_request", "The request cannot be understood.")
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     """``handler404``."""
     if not request.path.startswith("/api/"):
         return defaults.page_not_found(request, exception)
-    return _json(404, "not_found", "There is nothing at this address; see /api/docs.")
+    return problem_answer(404, "not_found", "There is nothing at this address; see /api/docs.")
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """``handler500``: generic message, the log line carries the request id."""
     if not request.path.startswith("/api/"):
         return defaults.server_error(request)
-    return _json(
+    return problem_answer(
         500, "server_error", "Something went wrong here; give the request id to your operator."
     )

@@ -12,17 +12,24 @@ from diagnosis.models import Diagnosis
 from diagnosis.state import Headline, Status
 from patients.models import Specimen
 from webapp.api_errors import Problem
+from webapp.api_fields import StrictSerializer, TextField
 
 _TAKEN = "JPEG, PNG, TIFF, BMP, WebP, still GIF, or a DICOM VL Microscopic Image of one frame"
 
 
-class AccessionMixin(serializers.Serializer[Any]):
+class AccessionMixin(StrictSerializer):
     """Turns ``specimen``, an accession number, into the specimen."""
 
     def validate_specimen(self, accession: str | None) -> Specimen | None:
         """The specimen; ``None`` if none was named."""
-        if not accession:
+        if accession is None:
             return None
+        if not accession:  # lost on the way, and the field would lose its patient with it
+            raise serializers.ValidationError(
+                "The accession number is empty: send it, or leave `specimen` out to keep the "
+                "field unassigned.",
+                "blank",
+            )
         specimens = Specimen.objects.select_related("patient")
         specimen = specimens.filter(accession_number=accession).first()
         if specimen is None:
@@ -36,17 +43,16 @@ class AccessionMixin(serializers.Serializer[Any]):
 
 
 class _DiagnoseRequest(AccessionMixin):
-    """What JSON and multipart have in common. Anything else a client sends is ignored: every
-    result is the server's."""
+    """What JSON and multipart have in common."""
 
-    specimen = serializers.CharField(
+    specimen = TextField(
         required=False,
         allow_null=True,
         allow_blank=True,
         default=None,
         help_text="Accession number. Without it the field stays unassigned.",
     )
-    file_name = serializers.CharField(
+    file_name = TextField(
         required=False, allow_blank=True, max_length=255, help_text="Shown beside the image."
     )
 
@@ -74,7 +80,7 @@ class DiagnoseForm(_DiagnoseRequest):
 class AssignRequest(AccessionMixin):
     """The specimen of an unassigned field."""
 
-    specimen = serializers.CharField(help_text="Accession number.")
+    specimen = TextField(help_text="Accession number.")
 
 
 class WithdrawRequest(serializers.Serializer[Any]):

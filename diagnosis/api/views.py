@@ -10,6 +10,7 @@ from django.http import HttpResponse, UnreadablePostError
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
+from rest_framework.exceptions import NotFound
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import MultiPartParser
@@ -40,6 +41,7 @@ from diagnosis.stored_images import image_read
 from diagnosis.withdrawals import field_withdraw
 from patients.services import listing_record
 from webapp.api_errors import MEDIA_TYPE, Problem
+from webapp.api_fields import is_id
 from webapp.api_parsers import JSONParser
 from webapp.api_permissions import ModelPermissions
 from webapp.audit.services import audit_record
@@ -154,6 +156,13 @@ class DiagnosisPagination(CursorPagination):
     ordering = "-id"
     page_size_query_param = "page_size"
     max_page_size = 200
+
+    def decode_cursor(self, request: Request) -> Any:
+        """The place in the list; DRF's takes any text for an ``id``."""
+        cursor = super().decode_cursor(request)
+        if cursor and cursor.position is not None and not is_id(cursor.position):
+            raise NotFound(self.invalid_cursor_message)
+        return cursor
 
 
 class DiagnosisListView(_RecordView):

@@ -4,9 +4,9 @@ Coordinates are strings with one decimal, so that no template writes a decimal c
 the figures that are read are written as the language does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from math import floor, log10
+from math import ceil, floor, log10
 
 import numpy as np
 from django.utils.formats import number_format
@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from diagnosis.reports.wording import figure
 
 WIDTH, HEIGHT = 560, 200
-LEFT, RIGHT, TOP, BOTTOM = 46, 20, 8, 24  # margins of the plot, for labels
+LEFT, RIGHT, TOP, BOTTOM = 46, 28, 8, 24  # margins of the plot, for labels; LEFT at the least
+LETTER, GAP = 7.6, 6  # the widest of a label's digits in any system font; between label and plot
 LABELS_AT_MOST = 6
 BINS = 24  # of a distribution
 
@@ -65,9 +66,10 @@ class Chart:
     x_ticks: list[Tick]
     y_ticks: list[Tick]
     rows: list[tuple[str, list[str]]]
+    left: int
     width: int = WIDTH
     height: int = HEIGHT
-    left: int = LEFT
+    gap: int = GAP
     right: int = WIDTH - RIGHT
     bottom: int = HEIGHT - BOTTOM
     base: int = HEIGHT - 6
@@ -82,7 +84,9 @@ def columns(label: str, bins: Sequence[str], series: Sequence[tuple[str, Sequenc
     """
     totals = [sum(counts) for counts in zip(*(values for _, values in series), strict=True)]
     scale = _scale(max(totals, default=0), least=1)
-    step = (WIDTH - LEFT - RIGHT) / max(len(bins), 1)
+    y_ticks = [Tick(_text(_y(value / scale[-1])), _figure(value)) for value in scale]
+    left = _left(y_ticks)
+    step = (WIDTH - left - RIGHT) / max(len(bins), 1)
     blocks = []
     for place in range(len(bins)):
         below = 0
@@ -91,7 +95,7 @@ def columns(label: str, bins: Sequence[str], series: Sequence[tuple[str, Sequenc
                 top = below + values[place]
                 blocks.append(
                     Block(
-                        x=_text(LEFT + step * (place + 0.12)),
+                        x=_text(left + step * (place + 0.12)),
                         y=_text(_y(top / scale[-1])),
                         width=_text(step * 0.76),
                         height=_text(_y(below / scale[-1]) - _y(top / scale[-1])),
@@ -104,8 +108,9 @@ def columns(label: str, bins: Sequence[str], series: Sequence[tuple[str, Sequenc
         names=[name for name, _ in series],
         blocks=blocks,
         lines=[],
-        x_ticks=_x_ticks(bins),
-        y_ticks=[Tick(_text(_y(value / scale[-1])), _figure(value)) for value in scale],
+        x_ticks=_x_ticks(bins, left),
+        y_ticks=y_ticks,
+        left=left,
         rows=[
             (name, [str(values[place]) for _, values in series]) for place, name in enumerate(bins)
         ],
@@ -117,14 +122,26 @@ def lines(
     bins: Sequence[str],
     series: Sequence[tuple[str, Sequence[float | None]]],
     unit: str,
+    written: Callable[[float], str],
 ) -> Chart:
-    """Lines over bins, broken where a bin has no value."""
+    """Lines over bins, broken where a bin has no value.
+
+    Args:
+        unit: of the values, as the axis shows it.
+        written: a value as the table of the numbers has it.
+    """
     largest = max((v for _, values in series for v in values if v is not None), default=0.0)
     scale = _scale(largest)
     top, drawn = scale[-1], []
+    y_ticks = [
+        Tick(_text(_y(value / top)), f"{_figure(value)}\N{NO-BREAK SPACE}{unit}") for value in scale
+    ]
+    left = _left(y_ticks)
     for kind, (_, values) in enumerate(series):
         points = [
-            value if value is None else (_text(_middle(place, len(bins))), _text(_y(value / top)))
+            value
+            if value is None
+            else (_text(_middle(place, len(bins), left)), _text(_y(value / top)))
             for place, value in enumerate(values)
         ]
         runs = _runs(points)
@@ -140,16 +157,11 @@ def lines(
         names=[name for name, _ in series],
         blocks=[],
         lines=drawn,
-        x_ticks=_x_ticks(bins),
-        y_ticks=[
-            Tick(_text(_y(value / top)), f"{_figure(value)}\N{NO-BREAK SPACE}{unit}")
-            for value in scale
-        ],
+        x_ticks=_x_ticks(bins, left),
+        y_ticks=y_ticks,
+        left=left,
         rows=[
-            (
-                name,
-                ["–" if v is None else figure(f"{v:.1f}") for v in (of[place] for _, of in series)],
-            )
+            (name, ["–" if v is None else written(v) for v in (of[place] for _, of in series)])
             for place, name in enumerate(bins)
         ],
     )
@@ -234,14 +246,19 @@ def _y(share: float) -> float:
     return HEIGHT - BOTTOM - share * (HEIGHT - TOP - BOTTOM)
 
 
-def _middle(place: int, count: int) -> float:
-    return LEFT + (WIDTH - LEFT - RIGHT) * (place + 0.5) / count
+def _left(ticks: Sequence[Tick]) -> int:
+    """Where the plot begins, so that no label beside it is cut off."""
+    return max(LEFT, ceil(LETTER * max(len(tick.text) for tick in ticks)) + GAP)
 
 
-def _x_ticks(bins: Sequence[str]) -> list[Tick]:
+def _middle(place: int, count: int, left: int) -> float:
+    return left + (WIDTH - left - RIGHT) * (place + 0.5) / count
+
+
+def _x_ticks(bins: Sequence[str], left: int) -> list[Tick]:
     every = max(1, -(-len(bins) // LABELS_AT_MOST))
     return [
-        Tick(_text(_middle(place, len(bins))), name)
+        Tick(_text(_middle(place, len(bins), left)), name)
         for place, name in enumerate(bins)
         if (len(bins) - 1 - place) % every == 0 and (place or every == 1)
     ]

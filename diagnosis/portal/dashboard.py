@@ -68,6 +68,7 @@ _DIMENSIONS = {
     "stain": gettext_lazy("By stain"),
 }
 _UNITS = (
+    (0.9995, 0.001, gettext_lazy("ms")),
     (60.0, 1.0, gettext_lazy("s")),
     (3600.0, 60.0, gettext_lazy("min")),
     (2 * 86400.0, 3600.0, gettext_lazy("h")),
@@ -211,15 +212,15 @@ def _times(label: str, bins: Sequence[str], found: Turnaround) -> charts.Chart:
             (_("Nine of ten within"), found.slows),
         )
     ]
-    return charts.lines(label, bins, series, str(unit))
+    return charts.lines(label, bins, series, str(unit), lambda value: duration(value * size))
 
 
 def duration(seconds: float | None) -> str:
-    """``3.4 s``, ``12.0 min``, ``5.1 h``, ``2.3 d``, in German ``3,4 s``; – for none."""
+    """``32 ms``, ``3.4 s``, ``12.0 min``, ``5.1 h``, ``2.3 d``, in German ``3,4 s``; – for none."""
     if seconds is None:
         return "–"
     size, unit = _unit(seconds)
-    return figure(f"{seconds / size:.1f}\N{NO-BREAK SPACE}{unit}")
+    return figure(f"{seconds / size:.{1 if size >= 1 else 0}f}\N{NO-BREAK SPACE}{unit}")
 
 
 def _unit(seconds: float) -> tuple[float, Promise]:

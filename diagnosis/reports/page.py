@@ -1,8 +1,6 @@
 """The paper of a report: fonts, styles, head and foot of every page. Lengths are in points."""
 
 from datetime import datetime
-from functools import cache
-from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -12,19 +10,17 @@ from reportlab.lib.enums import TA_RIGHT
 from reportlab.lib.pagesizes import A4
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.pdfbase.pdfmetrics import registerFont, stringWidth
-from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, Paragraph
 
 from diagnosis.reports import wording
 from diagnosis.reports.lettering import as_seen, printable, reads_leftwards
 from diagnosis.reports.sheet import Sheet
+from diagnosis.reports.typefaces import BOLD, REGULAR, composed, glyphs
 
 rl_config.useA85 = 0  # streams stay binary, which makes the file smaller by a fifth
 
-FONTS = Path(__file__).parent / "fonts"
-REGULAR, BOLD = "DejaVuSans", "DejaVuSans-Bold"
 MARGIN = 15 * mm
 WIDTH = A4[0] - 2 * MARGIN
 HEAD, FOOT = 20 * mm, 21 * mm
@@ -51,20 +47,6 @@ TITLE = ParagraphStyle("title", BODY, fontName=BOLD, fontSize=15, leading=19)
 INTENDED = ParagraphStyle("intended", BODY, fontSize=6.4, leading=8, textColor=MUTED)
 
 
-@cache
-def glyphs() -> frozenset[int]:
-    """Code points that can be printed; asking for them makes the fonts known to ReportLab.
-
-    Those of both fonts, up to U+FFFF: ReportLab misspells what lies beyond in the table from which
-    readers copy and search text, and with it the whole font's.
-    """
-    fonts = [TTFont(name, FONTS / f"{name}.ttf") for name in (REGULAR, BOLD)]
-    for font in fonts:
-        registerFont(font)
-    regular, bold = (font.face.charToGlyph.keys() for font in fonts)
-    return frozenset(point for point in regular & bold if point <= 0xFFFF)
-
-
 class Leftward(Paragraph):
     """A paragraph whose lines run from right to left."""
 
@@ -83,13 +65,13 @@ class Leftward(Paragraph):
 
 def inline(text: str) -> str:
     """``text`` as part of a line of ReportLab's markup."""
-    return escape(as_seen(printable(text, glyphs()).replace("\n", " ")))
+    return escape(as_seen(composed(printable(text, glyphs())).replace("\n", " ")))
 
 
 def paragraphs(text: str, style: ParagraphStyle = BODY) -> list[Flowable]:
     """``text`` as typed, a paragraph for each of its lines."""
     found: list[Flowable] = []
-    for line in printable(text, glyphs()).split("\n"):
+    for line in composed(printable(text, glyphs())).split("\n"):
         if reads_leftwards(line):
             right = ParagraphStyle("right", style, alignment=TA_RIGHT)
             found.append(Leftward(escape(line), right))

@@ -9,7 +9,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.platypus import Flowable, Image, LongTable, Paragraph, Spacer, Table, TableStyle
 
 from diagnosis.models import Signature
-from diagnosis.reports import page, wording
+from diagnosis.reports import wording
 from diagnosis.reports.content import Document
 from diagnosis.reports.field_rows import FieldRow, Probability
 from diagnosis.reports.lettering import MISSING, printable
@@ -37,6 +37,7 @@ from diagnosis.reports.page import (
 )
 from diagnosis.reports.pictures import field_pictures
 from diagnosis.reports.sheet import Fact, Line, Sheet, Signed, sheet
+from diagnosis.reports.typefaces import glyphs
 
 PICTURE = 28 * mm  # the longer side of a field's picture
 _COLUMNS = (10 * mm, 33 * mm, 74 * mm, WIDTH - 117 * mm)
@@ -106,7 +107,7 @@ def _story(report: Sheet, pictures: dict[int, bytes]) -> list[Flowable]:
 
 def _has_code_points(report: Sheet) -> bool:
     """Whether anything in the report is in letters that the font lacks."""
-    return bool(MISSING.search(printable(repr(report), page.glyphs())))
+    return bool(MISSING.search(printable(repr(report), glyphs())))
 
 
 def _heading(text: str) -> Flowable:

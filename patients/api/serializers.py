@@ -14,9 +14,8 @@ from rest_framework import serializers
 from patients import selectors, services
 from patients.covering import REASON_LENGTH
 from patients.models import Patient, Specimen
+from webapp.api_fields import LARGEST_ID, StrictModelSerializer, WholeField
 from webapp.clock import comes_twice, from_clock, on_clock
-
-LARGEST_ID = 2**63 - 1
 
 
 class PatientQuery(serializers.Serializer[Any]):
@@ -58,7 +57,7 @@ class ClockField(serializers.DateTimeField):
 class SpecimenQuery(PatientQuery):
     """Query parameters of the specimens' list."""
 
-    patient = serializers.IntegerField(
+    patient = WholeField(
         source="patient_id",
         required=False,
         min_value=1,
@@ -85,7 +84,7 @@ class _CorrectionMixin(serializers.Serializer[Any]):
         return reason
 
 
-class PatientSerializer(_CorrectionMixin, serializers.ModelSerializer[Patient]):
+class PatientSerializer(_CorrectionMixin, StrictModelSerializer):
     """A patient."""
 
     class Meta:
@@ -111,11 +110,11 @@ class PatientSerializer(_CorrectionMixin, serializers.ModelSerializer[Patient]):
         return services.patient_update(patient=instance, **validated_data)
 
 
-class SpecimenSerializer(_CorrectionMixin, serializers.ModelSerializer[Specimen]):
+class SpecimenSerializer(_CorrectionMixin, StrictModelSerializer):
     """A specimen; ``patient`` is the patient's ``id``."""
 
     serializer_field_mapping = {
-        **serializers.ModelSerializer.serializer_field_mapping,
+        **StrictModelSerializer.serializer_field_mapping,
         models.DateTimeField: ClockField,
     }
 

@@ -103,7 +103,11 @@ def test_a_cut_upload_is_refused(api: APIClient, smear: bytes) -> None:
         (b"\xff\xfe", "application/json", 400, "parse_error"),
         (b"[" * 100_000, "application/json", 400, "parse_error"),
         (b'{"image": NaN}', "application/json", 400, "parse_error"),
-        (b'{"image": "AAAA"}', "application/json; charset=zip", 400, "parse_error"),
+        (b'{"image": "AAAA", "image": "AAAA"}', "application/json", 400, "parse_error"),
+        (b'{"image": 1e999}', "application/json", 400, "parse_error"),
+        (b'{"image": -Infinity}', "application/json", 400, "parse_error"),
+        (b'{"image": %s}' % (b"9" * 4400), "application/json", 400, "parse_error"),
+        (b'{"image": "AAAA"}', "application/json; charset=zip", 415, "unsupported_charset"),
         (b"null", "application/json", 400, "invalid"),
         (b"[]", "application/json", 400, "invalid"),
         (b'"AAAA"', "application/json", 400, "invalid"),
@@ -173,12 +177,39 @@ def test_an_unknown_specimen_stores_nothing(
     assert not AuditEvent.objects.exists()
 
 
-@pytest.mark.parametrize("nothing", [None, "", "  "])
 def test_no_specimen_leaves_the_field_unassigned(
-    api: APIClient, smear: bytes, predictor: FakePredictor, nothing: str | None
+    api: APIClient, smear: bytes, predictor: FakePredictor
 ) -> None:
-    response = post(api, smear, specimen=nothing)
-    assert (response.status_code, response.json()["specimen"]) == (201, None)
+    for response in (post(api, smear, specimen=None), post(api, smear), post_file(api, smear)):
+        assert response.status_code in (200, 201)
+        assert response.json()["specimen"] is None
+    assert Diagnosis.objects.count() == 1
+
+
+@pytest.mark.parametrize("blank", ["", "   ", "\t\r\n", "\u3000"])
+def test_a_blank_specimen_is_refused(api: APIClient, smear: bytes, blank: str) -> None:
+    for send in (post, post_file):
+        problem = refused(send(api, smear, specimen=blank), 400, "invalid")
+        assert "leave `specimen` out" in problem["errors"]["specimen"][0]
+
+
+@pytest.mark.parametrize("name", ["outcome", "Specimen", "filename", "id", "", "\ud800", "image[]"])
+def test_an_unknown_member_is_named(api: APIClient, smear: bytes, name: str) -> None:
+    body = json.dumps({"image": as_text(smear), name: "S-1", "specimen": "S-1"})
+    response = api.generic("POST", "/api/diagnose", body, "application/json")
+    assert list(refused(response, 400, "invalid")["errors"]) == [name]
+
+
+def test_an_unknown_part_is_named(
+    api: APIClient, client_signed_in: Client, smear: bytes, predictor: FakePredictor
+) -> None:
+    assert set(refused(post_file(api, smear, sample="S-1"), 400, "invalid")["errors"]) == {"sample"}
+    twice = {"file_name": ["a", "b"]}
+    assert set(refused(post_file(api, smear, **twice), 400, "invalid")["errors"]) == {"file_name"}
+    # What a browser's form holds beside: that is no member.
+    file = SimpleUploadedFile("field.jpg", smear)
+    sent = {"image": file, "csrfmiddlewaretoken": "x"}
+    assert client_signed_in.post("/api/diagnose", sent).status_code == 201
 
 
 # --- Size --------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """``/api/diagnoses`` and ``/api/models``: reading, assigning, the audit of both."""
 
+import base64
 import hashlib
 from typing import Any
 
@@ -18,6 +19,7 @@ from webapp.audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
 PROBLEM = "application/problem+json"
+NINES = pytest.param("9" * 5000, id="nines")  # more digits than Python takes for a number
 
 
 @pytest.fixture
@@ -95,7 +97,45 @@ def test_the_list_has_pages(api: APIClient, stored: list[Diagnosis]) -> None:
     assert _ids(following) == [stored[0].pk]
     assert following.json()["next"] is None
     assert _ids(api.get(following.json()["previous"])) == _ids(page)
-    assert api.get("/api/diagnoses?cursor=nonsense").status_code == 404
+
+
+@pytest.mark.parametrize(
+    "cursor",
+    [
+        "nonsense",
+        "",
+        "ä",
+        "\x00",
+        "p=abc",
+        "p=NaN",
+        "p=%00",
+        "p=1.5",
+        "p=-1",
+        "p=1_0",
+        "p=٣",
+        f"p={2**63}",
+        f"p={10**30}",
+        pytest.param(f"p={'9' * 5000}", id="nines"),
+        pytest.param(f"p=1&r={'9' * 5000}", id="nines-backwards"),
+        "p=",
+        "p=\ud800",
+    ],
+)
+def test_a_crafted_cursor_is_refused(api: APIClient, stored: list[Diagnosis], cursor: str) -> None:
+    """As it is, and in the base64 in which the list itself gives it."""
+    coded = base64.b64encode(cursor.encode(errors="surrogatepass")).decode()
+    for value in (cursor.encode(errors="surrogatepass"), coded):
+        response = api.get("/api/diagnoses", {"cursor": value})
+        # Without a place in it, it is the beginning.
+        expected = (200, 404) if "p=" not in cursor else (404,)
+        assert response.status_code in expected
+        assert response.status_code == 200 or response["Content-Type"] == PROBLEM
+
+
+@pytest.mark.parametrize("size", ["NaN", "-1", "0", NINES, str(10**30), "\x00", "1e9", ""])
+def test_a_crafted_size_gives_a_page(api: APIClient, stored: list[Diagnosis], size: str) -> None:
+    for query in ({"page_size": size}, {"page_size": size, "cursor": "cD0x"}):
+        assert api.get("/api/diagnoses", query).status_code == 200
 
 
 def test_a_page_stays_while_fields_come_in(
@@ -246,6 +286,9 @@ def test_a_specimen_does_not_get_the_same_upload_twice(
         ({}, 400, "invalid"),
         ({"specimen": None}, 400, "invalid"),
         ({"specimen": ""}, 400, "invalid"),
+        ({"specimen": "\u3000 "}, 400, "invalid"),
+        ({"specimen": 1.5}, 400, "invalid"),
+        ({"specimen": True}, 400, "invalid"),
         ([], 400, "invalid"),
     ],
 )
@@ -260,9 +303,13 @@ def test_a_wrong_assignment_changes_nothing(
 
 def test_assigning_changes_nothing_else(api: APIClient, stored: list[Diagnosis]) -> None:
     before = api.get(f"/api/diagnoses/{stored[2].pk}").json()
+    address = f"/api/diagnoses/{stored[2].pk}"
     body = {"specimen": "S-1", "status": "screened", "outcome": "not_suspicious", "id": 1}
-    after = api.patch(f"/api/diagnoses/{stored[2].pk}", body).json()
-    assert after == {**before, "specimen": "S-1"}
+    refusal = api.patch(address, body)
+    assert refusal.status_code == 400
+    assert set(refusal.json()["errors"]) == {"status", "outcome", "id"}
+    assert api.get(address).json() == before
+    assert api.patch(address, {"specimen": "S-1"}).json() == {**before, "specimen": "S-1"}
 
 
 # --- The model ---------------------------------------------------------------------------

@@ -35,12 +35,26 @@ def test_counts_have_whole_ticks_that_hold_them(largest: int, last: str) -> None
 
 
 def test_a_line_breaks_where_there_is_nothing() -> None:
-    chart = lines("Time", list("abcd"), [("median", [1.0, 2.0, None, 4.0])], "s")
+    chart = lines("Time", list("abcd"), [("median", [1.0, 2.0, None, 4.0])], "s", duration)
     (line,) = chart.lines
     assert [len(path.split()) for path in line.paths] == [2]
     assert len(line.dots) == 1
     assert float(line.dots[0][1]) == pytest.approx(TOP, abs=0.1)
-    assert chart.rows[2] == ("c", ["–"])
+    assert chart.rows[1:3] == [("b", ["2.0\xa0s"]), ("c", ["–"])]
+
+
+@pytest.mark.parametrize("unit", ["s", "min", "ms"])
+@pytest.mark.parametrize("largest", [0.002, 0.3, 12.5, 999, 123_456])
+def test_no_label_of_an_axis_is_cut_off(largest: float, unit: str) -> None:
+    """A letter is at most 0.63 of its size wide in the system fonts in which digits are widest."""
+    for chart in (
+        lines("Time", ["a"], [("median", [largest])], unit, duration),
+        columns("n", ["a"], [("n", [int(1000 * largest)])]),
+    ):
+        widest = max(len(tick.text) for tick in chart.y_ticks)
+        assert chart.left - chart.gap >= 0.63 * 12 * widest
+        assert all(chart.left <= float(tick.at) <= chart.right for tick in chart.x_ticks)
+        assert all(float(block.x) >= chart.left for block in chart.blocks)
 
 
 def test_many_bins_have_few_labels_and_the_last_has_one() -> None:
@@ -69,7 +83,13 @@ def test_distributions_without_spread_are_drawn() -> None:
     ("seconds", "said"),
     [
         (None, "–"),
-        (0.25, "0.2 s"),
+        (0, "0 ms"),
+        (0.0004, "0 ms"),
+        (0.032, "32 ms"),
+        (0.25, "250 ms"),
+        (0.9994, "999 ms"),
+        (0.9996, "1.0 s"),
+        (1.04, "1.0 s"),
         (59.94, "59.9 s"),
         (90, "1.5 min"),
         (5400, "1.5 h"),
@@ -85,7 +105,7 @@ def test_figures_are_german_and_coordinates_are_not() -> None:
     def drawn() -> list[charts.Chart]:
         return [
             charts.columns("c", ["1", "2"], [("a", [1200, 4800])]),
-            charts.lines("l", ["1", "2"], [("a", [0.3, 0.75])], "s"),
+            charts.lines("l", ["1", "2"], [("a", [0.3, 0.75])], "s", lambda v: duration(v * 60)),
         ]
 
     english = drawn()
@@ -96,7 +116,7 @@ def test_figures_are_german_and_coordinates_are_not() -> None:
     assert german[0].y_ticks[-1].text == "6.000"
     assert english[1].y_ticks[1].text == "0.2\xa0s"
     assert german[1].y_ticks[1].text == "0,2\xa0s"
-    assert german[1].rows[0][1] == ["0,3"]
+    assert german[1].rows[1][1] == ["45,0\xa0s"]
     assert "," in both.high
     assert [one.blocks for one in german] == [one.blocks for one in english]
     assert [one.lines for one in german] == [one.lines for one in english]

@@ -3,7 +3,7 @@
 import pytest
 
 from diagnosis.reports.lettering import as_seen, printable, reads_leftwards
-from diagnosis.reports.page import glyphs
+from diagnosis.reports.typefaces import glyphs
 
 
 def seen(text: str) -> str:
@@ -19,6 +19,11 @@ def seen(text: str) -> str:
         "Γιώργος",
         "Nguyễn Thị Ánh",
         "3 < 4 & 5",
+        "हिन्दी",
+        "สมชาย ใจดี",
+        "李雷 東京 カタカナ ひらがな",
+        "김철수",
+        "বাংলা தமிழ் ខ្មែរ አማርኛ",
     ],
 )
 def test_what_the_font_has_stays(text: str) -> None:
@@ -26,7 +31,7 @@ def test_what_the_font_has_stays(text: str) -> None:
 
 
 def test_what_the_font_lacks_stands_as_its_code_point() -> None:
-    assert seen("李雷 (Li Lei)") == "[U+674E][U+96F7] (Li Lei)"
+    assert seen("\U00020bb7 (Li Lei)") == "[U+20BB7] (Li Lei)"
     assert seen("\ue000") == "[U+E000]"
     assert seen("\ud800") == "[U+D800]", "half a character, which no PDF could hold"
 

@@ -1,0 +1,23 @@
+"""How the API writes JSON."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rest_framework import renderers
+
+
+class JSONRenderer(renderers.JSONRenderer):
+    """DRF's, for half a character too: a refusal repeats what was sent, and UTF-8 has no half."""
+
+    def render(
+        self,
+        data: Any,
+        accepted_media_type: str | None = None,
+        renderer_context: Mapping[str, Any] | None = None,
+    ) -> bytes:
+        """UTF-8; in ASCII with escapes where something in ``data`` cannot be UTF-8."""
+        try:
+            return super().render(data, accepted_media_type, renderer_context)
+        except UnicodeEncodeError:
+            self.ensure_ascii = True
+            return super().render(data, accepted_media_type, renderer_context)

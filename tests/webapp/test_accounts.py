@@ -34,7 +34,9 @@ def administrator() -> User:
 
 
 def _events(actor: User) -> "QuerySet[AuditEvent]":
-    return AuditEvent.objects.filter(actor=actor).exclude(action="user.signed_in")
+    return AuditEvent.objects.filter(actor=actor).exclude(
+        action__in=["user.signed_in", "user.listed", "user.viewed"]
+    )
 
 
 def actions(actor: User) -> list[str]:

@@ -35,7 +35,8 @@ def _sign_in_failed(
     credentials: dict[str, Any], request: HttpRequest | None = None, **kwargs: Any
 ) -> None:
     """A name that is nobody's is not kept: people type their password into that field."""
-    if request is None or request.user.is_authenticated:
+    user = getattr(request, "user", None)
+    if user is None or user.is_authenticated:
         return  # a wrong password at signing, which has an event of its own
     tried = User.objects.filter(username=credentials.get("username") or "").first()
     since = timezone.now() - settings.AXES_COOLOFF_TIME

@@ -83,7 +83,7 @@ class AssignRequest(AccessionMixin):
     specimen = TextField(help_text="Accession number.")
 
 
-class WithdrawRequest(serializers.Serializer[Any]):
+class WithdrawRequest(StrictSerializer):
     """Why a field is withdrawn."""
 
     reason = serializers.CharField(

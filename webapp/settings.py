@@ -131,10 +131,11 @@ def _database(url: str) -> dict[str, object]:
         ) from error
     if database["ENGINE"] == "django.db.backends.sqlite3":
         # Web and worker share the file: readers never wait (WAL), writers queue instead of
-        # failing halfway through a transaction (IMMEDIATE).
+        # failing halfway through a transaction (IMMEDIATE). Not for long: whoever waits holds one
+        # of few threads, and hears "try again" sooner than most clients give up.
         database["OPTIONS"] = {
             "transaction_mode": "IMMEDIATE",
-            "timeout": 20,
+            "timeout": 8,
             "init_command": "PRAGMA journal_mode=WAL;",
         }
         if database["NAME"] != ":memory:":
@@ -199,6 +200,7 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "webapp.language.LanguageMiddleware",
+    "webapp.body_limits.BodyLimitMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -206,6 +208,7 @@ MIDDLEWARE = [
     "webapp.no_store.NoStoreMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "webapp.api_errors.UnavailableMiddleware",
     "axes.middleware.AxesMiddleware",  # the last one, as it asks for
 ]
 

@@ -123,7 +123,7 @@ def test_a_lost_connection_is_waited_for_and_nothing_is_stored_twice(
     expect(summary(case)).to_have_text("Connection lost, going on when it is back.")
     expect(case.locator("[data-upload-results]")).to_contain_text("Waiting for the connection")
     mend()
-    expect(summary(case)).to_have_text("6 of 6 stored.", timeout=20_000)
+    expect(summary(case)).to_have_text("6 of 6 stored.", timeout=WAIT_MS)
     expect(case.locator(".gallery li")).to_have_count(FIELDS)
 
     case.context.set_offline(True)
@@ -131,7 +131,7 @@ def test_a_lost_connection_is_waited_for_and_nothing_is_stored_twice(
     send(case)
     expect(summary(case)).to_have_text("Connection lost, going on when it is back.")
     case.context.set_offline(False)
-    expect(summary(case)).to_have_text("1 of 1 stored.", timeout=20_000)
+    expect(summary(case)).to_have_text("1 of 1 stored.", timeout=WAIT_MS)
     expect(case.locator(".gallery li")).to_have_count(FIELDS + 1)
 
 
@@ -216,7 +216,7 @@ def test_a_file_that_never_gets_through_does_not_hold_up_the_others(
     choose(case, folder)
     case.evaluate("setInterval(() => dispatchEvent(new Event('online')), 100)")  # no long pauses
     send(case)
-    expect(summary(case)).to_contain_text("5 of 6 stored. Not stored: 1;", timeout=20_000)
+    expect(summary(case)).to_contain_text("5 of 6 stored. Not stored: 1;", timeout=WAIT_MS)
     expect(case.locator('[data-result="refused"]')).to_contain_text(
         "The connection broke each time this file was sent"
     )

@@ -1,7 +1,7 @@
 """Sending many files: folders, refusals, a lost connection, an ended session, sending again."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,9 +9,18 @@ from playwright.sync_api import Locator, Page, Route, StorageState, expect
 
 from tests.product import Served
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("patient")]
 
 FIELDS = 6
+WAIT_MS = 300_000
+
+
+@pytest.fixture
+def patient() -> Iterator[None]:
+    """Playwright's own five seconds are too few on a machine that has other things to do."""
+    expect.set_options(timeout=WAIT_MS)
+    yield
+    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture
@@ -124,7 +133,7 @@ def test_a_lost_connection_is_waited_for_and_nothing_is_stored_twice(
     expect(case.locator("[data-upload-results]")).to_contain_text("Waiting for the connection")
     mend()
     expect(summary(case)).to_have_text("6 of 6 stored.", timeout=WAIT_MS)
-    expect(case.locator(".gallery li")).to_have_count(FIELDS)
+    expect(case.locator(".gallery li")).to_have_count(FIELDS, timeout=WAIT_MS)
 
     case.context.set_offline(True)
     case.get_by_label("Upload fields").set_input_files(smears[0])

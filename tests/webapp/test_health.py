@@ -195,11 +195,13 @@ def test_the_disk_of_a_database_in_a_file_is_watched(
 ) -> None:
     if connections["default"].vendor != "sqlite":
         pytest.skip("a server watches its own disk")
-    monkeypatch.setitem(connections["default"].settings_dict, "NAME", tmp_path / "db.sqlite3")
+    monkeypatch.setitem(connections["default"].settings_dict, "NAME", tmp_path / "db/db.sqlite3")
+    (tmp_path / "db").mkdir()
     seen = SimpleNamespace(free=2**40)
     full = SimpleNamespace(free=2**20)
     monkeypatch.setattr(
-        "diagnosis.media.shutil.disk_usage", lambda folder: full if folder == tmp_path else seen
+        "diagnosis.media.shutil.disk_usage",
+        lambda folder: full if folder == tmp_path / "db" else seen,
     )
     answer = client.get(READY).json()
     assert (answer["database"], answer["storage"]) == ("full", "ok")

@@ -92,7 +92,7 @@ def told(response: Any, code: str | None = None) -> None:
 def test_writers_are_asked_to_come_again(
     api: APIClient, client_signed_in: Client, writes_fail: OperationalError
 ) -> None:
-    patient = {"family_name": "A", "given_name": "B"}
+    patient = {"medical_record_number": "N-1", "name": "A"}
     told(api.post("/api/patients", patient), "database_busy")
     told(client_signed_in.post("/views/save", {"name": "mine"}))
 

@@ -52,6 +52,7 @@ class AdmittingWorker(ThreadWorker):  # type: ignore[misc]
 
     def load_wsgi(self) -> None:
         """Put the admission in front of the application."""
+        self.wsgi: Any
         super().load_wsgi()
         from webapp.admission import Admission  # which needs the applications
 
@@ -88,7 +89,7 @@ class AdmittingWorker(ThreadWorker):  # type: ignore[misc]
         super().murder_pending()
         now = time.monotonic()
         for client, deadline in list(self.deadlines.items()):
-            if deadline < now and self.deadlines.pop(client, None):
+            if deadline < now and self.deadlines.pop(client, None) is not None:
                 with contextlib.suppress(OSError):  # whoever reads finds an end
                     client.shutdown(socket.SHUT_RD)
         while self.leaving and self.leaving[0][0] < now:

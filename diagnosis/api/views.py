@@ -36,7 +36,7 @@ from webapp.api_errors import MEDIA_TYPE, Problem
 from webapp.api_parsers import JSONParser
 from webapp.audit.services import audit_record
 from webapp.metrics import UPLOAD_REFUSALS
-from webapp.unavailable import STORAGE_FULL, trouble_of
+from webapp.unavailable import STORAGE_FULL
 
 # What cannot be stored at all. 422 is for pictures that were read and are not usable.
 _REFUSAL_STATUS = {"empty_image": 400, "not_an_image": 415, "too_many_pixels": 413}
@@ -278,10 +278,9 @@ def _create(request: Request, sent: dict[str, Any]) -> tuple[Diagnosis, bool]:
         status = _REFUSAL_STATUS.get(error.code, 422)
         raise Problem(status, error.code, f"{error.message} {error.fix}", fix=error.fix) from error
     except OSError as error:
-        trouble = trouble_of(error)
         raise Problem(
             503,
-            trouble.code if trouble else "storage_unavailable",
+            "storage_unavailable",
             "The image could not be kept, and nothing was stored. Send it again later.",
             wait=STORAGE_FULL.retry_after_s,
         ) from error

@@ -94,7 +94,7 @@ def test_writers_are_asked_to_come_again(
 ) -> None:
     patient = {"medical_record_number": "N-1", "name": "A"}
     told(api.post("/api/patients", patient), "database_busy")
-    told(client_signed_in.post("/views/save", {"name": "mine"}))
+    told(client_signed_in.post("/patients/new", patient))
 
 
 @pytest.mark.django_db

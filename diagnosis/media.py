@@ -1,7 +1,9 @@
 """Image files of diagnoses and reports of cases: named by content, written whole or not at all."""
 
+import errno
 import hashlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -39,9 +41,29 @@ def media_path(name: str) -> Path:
 
 def media_is_writable() -> bool:
     """Whether ``MEDIA_ROOT``, or the folder it will be made in, is one this user may write."""
-    root = media_path("")
-    nearest = next(folder for folder in (root, *root.parents) if folder.exists())
+    nearest = _nearest(media_path(""))
     return nearest.is_dir() and os.access(nearest, os.W_OK)
+
+
+def disk_has_room(folder: Path) -> bool:
+    """Whether the disk of ``folder`` still takes an upload of the largest size."""
+    return shutil.disk_usage(_nearest(folder)).free >= settings.MAX_UPLOAD_BYTES
+
+
+def require_room() -> None:
+    """Refuse an upload before anything is done with it, while the rest of the disk is still there
+    for what people write.
+
+    Raises:
+        OSError: ENOSPC; the disk of ``MEDIA_ROOT`` is as good as full.
+    """
+    if not disk_has_room(media_path("")):
+        raise OSError(errno.ENOSPC, "There is no room for another upload.")
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder itself, or the one it will be made in."""
+    return next(found for found in (folder, *folder.parents) if found.exists())
 
 
 def media_write(image: StoredImage) -> tuple[str, str]:
@@ -130,7 +152,8 @@ def media_remove(name: str, *, is_referred_to: Callable[[str], bool]) -> bool:
 
     The file steps aside before the rows are asked. A row that is committed before the question
     brings the file back; one that is committed later finds it missing, because whoever
-    committed looks once more afterwards, and writes it again.
+    committed looks once more afterwards, and writes it again. Where the rows cannot be asked,
+    the file is put back.
     """
     path = media_path(name)
     original = path.name.removeprefix(_REMOVING)  # a removal that was cut is taken up again
@@ -139,8 +162,13 @@ def media_remove(name: str, *, is_referred_to: Callable[[str], bool]) -> bool:
         os.replace(path, aside)
     except FileNotFoundError:  # another run was faster
         return False
-    if is_referred_to(path.with_name(original).relative_to(settings.MEDIA_ROOT).as_posix()):
-        os.replace(aside, path.with_name(original))
+    kept = True
+    try:
+        kept = is_referred_to(path.with_name(original).relative_to(settings.MEDIA_ROOT).as_posix())
+    finally:
+        if kept:
+            os.replace(aside, path.with_name(original))
+    if kept:
         return False
     aside.unlink()
     return True

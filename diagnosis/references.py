@@ -1,8 +1,12 @@
 """Which files of ``MEDIA_ROOT`` rows refer to."""
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import PurePath
 
+from django.db import Error as DatabaseError
+
+from diagnosis.media import media_remove
 from diagnosis.models import Diagnosis, Report
 
 
@@ -21,3 +25,12 @@ def referred_files() -> Iterator[tuple[str, str]]:
     yield from images.iterator()
     reports = Report.objects.order_by().values_list("pdf_name", "pdf_sha256").distinct()
     yield from reports.iterator()
+
+
+def file_take_back(name: str) -> None:
+    """Remove a file whose row could not be written, unless another row refers to it.
+
+    Where the database cannot be asked, it stays, for ``clean_media``.
+    """
+    with contextlib.suppress(DatabaseError, OSError):
+        media_remove(name, is_referred_to=is_referred_to)

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import Error as DatabaseError
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone
@@ -31,6 +32,7 @@ from diagnosis.state import Status
 from diagnosis.stored_images import image_read
 from webapp.audit.services import audit_record
 from webapp.tracing import span
+from webapp.unavailable import trouble_of
 
 logger = logging.getLogger(__name__)
 
@@ -50,8 +52,18 @@ class _Leased:
 
 
 def diagnosis_run(*, diagnosis_id: int) -> Diagnosis:
-    """Screen a ``received`` diagnosis if nobody else does; gives the row as it then is."""
-    _screen(_lease([diagnosis_id]))
+    """Screen a ``received`` diagnosis if nobody else does; gives the row as it then is.
+
+    It is kept already: a database that is locked or goes away meanwhile leaves it waiting, for
+    the sweep.
+    """
+    try:
+        _screen(_lease([diagnosis_id]))
+    except DatabaseError as error:
+        trouble = trouble_of(error)
+        if trouble is None:
+            raise
+        logger.warning("Diagnosis %s waits: %s", diagnosis_id, trouble.code)
     return Diagnosis.objects.select_related("specimen__patient").get(pk=diagnosis_id)
 
 

@@ -14,8 +14,9 @@ from django.utils.translation import gettext
 from diagnosis.cases import CaseError, case_refresh
 from diagnosis.errors import ImageRefused
 from diagnosis.imaging.decode import to_stored
-from diagnosis.media import media_write
+from diagnosis.media import media_write, require_room
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
+from diagnosis.references import file_take_back
 from diagnosis.screening import diagnosis_transition
 from diagnosis.selectors import Place, intake_place
 from diagnosis.state import Status
@@ -58,6 +59,7 @@ def diagnosis_create(
     Raises:
         ImageRefused: the upload is not an image that can be read, the specimen belongs to the
             demonstration, or the upload was withdrawn from it. Nothing is kept.
+        OSError: the file cannot be kept; ENOSPC if the disk is full. Nothing is kept.
     """
     if not drawn:
         _refuse_demonstration(specimen)
@@ -66,6 +68,7 @@ def diagnosis_create(
     if place.held:
         return place.held, False
     _refuse_withdrawn(specimen, place)
+    require_room()
     stored = to_stored(upload)
     image_name, image_sha256 = media_write(stored)
     diagnosis = Diagnosis(
@@ -96,6 +99,10 @@ def diagnosis_create(
     except IntegrityError:
         if existing := Diagnosis.objects.filter(intake_key=place.key).first():
             return existing, False  # the same upload won the race
+        file_take_back(image_name)
+        raise
+    except Exception:
+        file_take_back(image_name)
         raise
     # `clean_media` may have removed a stray of the same content just before the commit.
     media_write(stored)

@@ -27,6 +27,7 @@ from diagnosis.cases import (
 from diagnosis.imaging.contract import BENIGN
 from diagnosis.media import report_write
 from diagnosis.models import STANDING, Amendment, Case, Conclusion, Diagnosis, Report, Signature
+from diagnosis.references import file_take_back
 from diagnosis.reports.content import (
     Document,
     canonical,
@@ -178,6 +179,7 @@ def case_sign(
 
     Raises:
         CaseError: it cannot be signed, or not so; nothing is written.
+        OSError: the PDF cannot be kept; nothing is written.
     """
     case = Case.objects.get(pk=case.pk)
     for field in Diagnosis.objects.filter(STANDING, specimen=case.specimen_id).order_by("pk"):
@@ -200,7 +202,11 @@ def case_sign(
         pdf_sha256=digest,
         created_at=signing.signature.signed_at,
     )
-    _write(actor, case.specimen_id, signing, report)
+    try:
+        _write(actor, case.specimen_id, signing, report)
+    except Exception:
+        file_take_back(name)
+        raise
     # `clean_media` may have removed a stray of the same content just before the commit.
     report_write(pdf)
     return report

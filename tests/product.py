@@ -14,7 +14,7 @@ from tests.on_mariadb import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("webapp", "diagnosis", "patients", "export", "manage.py", "pyproject.toml")
-READY_WITHIN_S = 60
+READY_WITHIN_S = 300
 KEY = "a-key-for-tests-and-nothing-else-0123456789"
 
 
@@ -88,7 +88,7 @@ class Product:
 
     def __exit__(self, *error: object) -> None:
         self.process.terminate()
-        self.process.wait(timeout=30)
+        self.process.wait(timeout=300)
 
     def wait_until_ready(self) -> None:
         """Wait until it answers.

@@ -15,10 +15,11 @@ _DEFAULTS = ("read_default_file", "read_default_group")
 _MYSQL_OPTIONS = ("ssl_mode", *_SSL_FILES, *_DEFAULTS)
 
 # Web and worker share the file: readers never wait (WAL), writers queue instead of failing
-# halfway through a transaction (IMMEDIATE).
+# halfway through a transaction (IMMEDIATE). Not for long: whoever waits holds one of few threads,
+# and hears "try again" sooner than most clients give up.
 _SQLITE = {
     "transaction_mode": "IMMEDIATE",
-    "timeout": 20,
+    "timeout": 8,
     "init_command": "PRAGMA journal_mode=WAL;",
 }
 _MYSQL = {

@@ -77,8 +77,8 @@ access_log_format = "%(t)s %(m)s %(U)s %(s)s %(L)ss [%({x-request-id}o)s]"
 
 # Threads share one copy of the model. Each process is forked before it is loaded (no preload),
 # because interpreters and database connections do not survive a fork.
-worker_class = "gthread"
-threads = 4
+worker_class = "webapp.gunicorn_worker.AdmittingWorker"
+threads = 4  # that work; others read requests and let them wait (webapp.admission)
 timeout = 60  # a process that says nothing for so long is replaced
 graceful_timeout = 10
 keepalive = 5

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
 
 from django.conf import settings
 from django.db import Error as DatabaseError
@@ -17,7 +18,7 @@ from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from diagnosis.errors import ContractError
-from diagnosis.media import media_is_writable
+from diagnosis.media import disk_has_room, media_is_writable, media_path
 from diagnosis.observed import circuits_show
 from diagnosis.predictor import stable_predictor
 from diagnosis.predictors.store import read_live
@@ -29,6 +30,8 @@ ANSWER_WITHIN_S = 0.8  # of the database; whoever probes gives up after about a 
 QUEUE_MOVES_WITHIN_S = 120.0
 
 DRIFT_HOLDS_S = 60.0  # for which drift is not computed again
+
+PROBES = ("/healthz", "/readyz", "/metrics")
 
 _database = ThreadPoolExecutor(max_workers=1, thread_name_prefix="probe")
 _lock = threading.Lock()
@@ -48,7 +51,7 @@ class ProbesMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         """Answer, or pass the request on."""
-        if request.path_info not in ("/healthz", "/readyz", "/metrics"):
+        if request.path_info not in PROBES:
             return self.get_response(request)
         request.resolver_match = resolve(request.path_info)
         response: HttpResponse = request.resolver_match.func(request)
@@ -61,13 +64,10 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Readiness: 503 only when database or storage fail; 200 ``degraded`` without a model or
-    with a queue that stands still, because uploads must still be accepted."""
+    """Readiness: 503 only when database or storage fail or are full; 200 ``degraded`` without a
+    model or with a queue that stands still, because uploads must still be accepted."""
     queue = _queue()
-    vital = {
-        "database": "unreachable" if queue is None else "ok",
-        "storage": "ok" if media_is_writable() else "not writable",
-    }
+    vital = {"database": _database_state(queue), "storage": _storage_state()}
     others = {"model": _model(), "worker": _worker(queue)}
     if set(vital.values()) != {"ok"}:
         status = "unavailable"
@@ -157,6 +157,22 @@ def _ask_drift() -> dict[str, Inputs]:
     finally:
         connection.close()
     return {name: one for name, one in found.items() if one is not None and one.enough}
+
+
+def _database_state(queue: QueueState | None) -> str:
+    """SQLite's file lies on a disk of this machine, which may be full."""
+    if queue is None:
+        return "unreachable"
+    file = Path(str(connection.settings_dict["NAME"]))
+    if connection.vendor == "sqlite" and file.is_absolute() and not disk_has_room(file.parent):
+        return "full"
+    return "ok"
+
+
+def _storage_state() -> str:
+    if not media_is_writable():
+        return "not writable"
+    return "ok" if disk_has_room(media_path("")) else "full"
 
 
 def _model() -> str:

@@ -48,6 +48,12 @@ DAMAGED_FILES = Counter(
     "`reports`.",
     ["folder"],
 )
+NOT_ADMITTED = Counter(
+    "leukemia_not_admitted",
+    "Requests that were never begun: `busy` and `storage_full` were answered 503, `gone` are those "
+    "whose client had hung up when their turn came.",
+    ["reason"],
+)
 MODEL_DURATION = Histogram(
     "leukemia_model_call_duration_seconds",
     "Seconds of one call of the model: `embedded` or `tf_serving`; `ok`, `transient` (asked "

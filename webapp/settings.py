@@ -151,6 +151,7 @@ MIDDLEWARE = [
     "django.contrib.sessions.middleware.SessionMiddleware",
     "webapp.language.LanguageMiddleware",
     "webapp.bodies.BodyMiddleware",  # ahead of whatever reads a form
+    "webapp.body_limits.BodyLimitMiddleware",
     "webapp.crafted.CraftedRequestMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -161,6 +162,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "webapp.accounts.middleware.AccountsMiddleware",
+    "webapp.api_errors.UnavailableMiddleware",
 ]
 
 ROOT_URLCONF = "webapp.urls"

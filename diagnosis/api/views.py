@@ -1,12 +1,10 @@
 """REST: send a field, read diagnoses. HTTP only; the work is in ``services``."""
 
-import contextlib
 from typing import Any, cast
 
-from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import QuerySet
-from django.http import HttpResponse, UnreadablePostError
+from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import generics
@@ -18,7 +16,6 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from diagnosis import screening, services
-from diagnosis.api.fields import upload_too_large
 from diagnosis.api.serializers import (
     AssignRequest,
     DiagnoseForm,
@@ -46,6 +43,7 @@ from webapp.api_parsers import JSONParser
 from webapp.api_permissions import ModelPermissions
 from webapp.audit.services import audit_record
 from webapp.metrics import UPLOAD_REFUSALS
+from webapp.unavailable import STORAGE_FULL
 
 # What cannot be stored at all. 422 is for pictures that were read and are not usable.
 _REFUSAL_STATUS = {
@@ -54,8 +52,6 @@ _REFUSAL_STATUS = {
     "too_many_pixels": 413,
     "withdrawn": 409,
 }
-
-_DISCARDED_AT_MOST = 256 * 2**20
 
 _PROBLEM = {
     (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, description)
@@ -87,20 +83,6 @@ class DiagnoseView(_RecordView):
     """``POST /api/diagnose``."""
 
     parser_classes = [JSONParser, MultiPartParser]
-
-    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        """Refuse by the declared length before anything keeps the body.
-
-        The CSRF check of a session would parse a form, and no setting of Django's bounds the
-        files in one.
-        """
-        length = request.META.get("CONTENT_LENGTH") or ""
-        if not length and "Transfer-Encoding" in request.headers:
-            raise Problem(411, "length_required", "Send the body with a Content-Length.")
-        if length.isdecimal() and int(length) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
-            _discard_body(request, int(length))
-            raise upload_too_large()
-        super().initial(request, *args, **kwargs)
 
     def handle_exception(self, exc: Exception) -> Response:
         """As DRF's; an upload of which nothing was kept (a kept one has an ``id``) is counted."""
@@ -338,16 +320,6 @@ class ModelsView(_RecordView):
         return Response(ModelVersionSerializer(live, many=True).data)
 
 
-def _discard_body(request: Request, length: int) -> None:
-    """Let a client finish that sends everything before it listens: cut off, it would see a
-    broken connection instead of the answer. A body beyond reason is cut off all the same."""
-    if length > _DISCARDED_AT_MOST:
-        return
-    with contextlib.suppress(UnreadablePostError):
-        while request.read(2**16):
-            pass
-
-
 def _actor(request: Request) -> User:
     """Who asks; the permission class has refused anonymous users."""
     return cast(User, request.user)
@@ -370,6 +342,7 @@ def _create(request: Request, sent: dict[str, Any]) -> tuple[Diagnosis, bool]:
             503,
             "storage_unavailable",
             "The image could not be kept, and nothing was stored. Send it again later.",
+            wait=STORAGE_FULL.retry_after_s,
         ) from error
 
 

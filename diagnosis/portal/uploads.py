@@ -9,6 +9,7 @@ from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.uploadedfile import UploadedFile
 
 from diagnosis.errors import ImageRefused
+from diagnosis.media import require_room
 from diagnosis.models import Diagnosis
 from diagnosis.screening import diagnosis_run
 from diagnosis.services import diagnosis_create
@@ -44,7 +45,11 @@ def fields_upload(
     Args:
         later: leave the screening to the worker, as is done with more than ``FEW`` files: nobody
             is to wait for them all before seeing anything.
+
+    Raises:
+        OSError: ENOSPC; the disk was as good as full before the first file.
     """
+    require_room()
     deferred = later or len(files) > FEW
     return [_upload(actor, file, specimen, deferred) for file in files]
 

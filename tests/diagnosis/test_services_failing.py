@@ -1,12 +1,19 @@
+import errno
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from django.contrib.auth.models import User
+from django.db import OperationalError
 from django.utils import timezone
+from pytest_django import Settings
 
 from diagnosis import screening, services
 from diagnosis.errors import ContractError, PredictorError
 from diagnosis.media import media_path
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
 from diagnosis.state import Status
+from patients.models import Specimen
 from tests.diagnosis.steps import actions_of, create_field, make_due, run_field
 from tests.diagnosis.support import (
     FakePredictor,
@@ -148,3 +155,47 @@ def test_an_administrator_has_a_failed_field_tried_again(
         "diagnosis.received",
         "diagnosis.screened",
     ]
+
+
+# --- Disk and database -------------------------------------------------------------------
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_whose_row_could_not_be_written_is_taken_back(
+    clinician: User, smear: bytes, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    def full(**kwargs: object) -> None:
+        raise OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("diagnosis.services.audit_record", full)
+        with pytest.raises(OperationalError):
+            create_field(clinician, smear)
+    left = [path for path in Path(settings.MEDIA_ROOT).rglob("*") if path.is_file()]
+    assert (left, Diagnosis.objects.count()) == ([], 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_file_that_another_row_refers_to_stays(
+    clinician: User, smear: bytes, specimen: Specimen, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = create_field(clinician, smear)
+
+    def full(**kwargs: object) -> None:
+        raise OperationalError("database or disk is full")
+
+    monkeypatch.setattr("diagnosis.services.audit_record", full)
+    with pytest.raises(OperationalError):
+        services.diagnosis_create(actor=clinician, upload=smear, specimen=specimen)
+    assert media_path(kept.image_name).is_file()
+
+
+def test_without_room_nothing_is_begun(
+    clinician: User, smear: bytes, monkeypatch: pytest.MonkeyPatch, settings: Settings
+) -> None:
+    full = SimpleNamespace(free=settings.MAX_UPLOAD_BYTES - 1)
+    monkeypatch.setattr("diagnosis.media.shutil.disk_usage", lambda folder: full)
+    with pytest.raises(OSError, match="room") as error:
+        create_field(clinician, smear)
+    assert error.value.errno == errno.ENOSPC
+    assert Diagnosis.objects.count() == 0

@@ -3,6 +3,7 @@
 import contextlib
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -27,7 +28,7 @@ from tests.on_redis import redis
 from webapp.audit.models import AuditEvent
 
 ROOT = Path(__file__).parents[2]
-WITHIN_S = 60
+WITHIN_S = 600
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -44,17 +45,24 @@ class Site:
             "QUEUE_URL": queue_url,
         }
         self.workers: list[subprocess.Popen[bytes]] = []
+        self._log = media.parent / "workers.log"
         User.objects.create_user("sender")
 
     def send(self, count: int, first: int = 0) -> None:
         """Fields come in, in a process of their own."""
         self._run("-m", "tests.diagnosis.deferred_uploads", str(first), str(count))
 
-    def start_worker(self, *options: str) -> subprocess.Popen[bytes]:
+    def start_worker(self, *options: str, log: bool = False) -> subprocess.Popen[bytes]:
         command = [sys.executable, "manage.py", "worker", "--interval=0.05", *options]
-        worker = subprocess.Popen(command, cwd=ROOT, env=self.environment)
+        with self._log.open("ab") as file:
+            said = file if log else None
+            worker = subprocess.Popen(command, cwd=ROOT, env=self.environment, stderr=said)
         self.workers.append(worker)
         return worker
+
+    def log(self) -> str:
+        """What the workers have said that were started with ``log``."""
+        return self._log.read_text()
 
     def work_off(self) -> None:
         self._run("manage.py", "worker", "--batch")
@@ -110,7 +118,8 @@ def assert_each_has_its_one_result(count: int, published_dir: Path) -> None:
         assert row.outcome == outcome.headline
         assert row.predicted_class == outcome.predicted_class
         if outcome.prediction:
-            probabilities = list(row.probabilities.values())
+            # By label: MySQL's JSON keeps its keys in an order of its own.
+            probabilities = [row.probabilities[label] for label in predictor.contract.labels]
             assert probabilities == pytest.approx(outcome.prediction.probabilities, abs=1e-6)
     events = AuditEvent.objects.filter(action__in=["diagnosis.screened", "diagnosis.refused"])
     assert sorted(int(found) for found in events.values_list("target_id", flat=True)) == [
@@ -176,6 +185,29 @@ def test_a_worker_outlives_its_connections_to_the_database(site: Site, published
     site.send(3, first=3)
     wait_until(finished(6))
     assert_each_has_its_one_result(6, published_dir)
+
+
+def test_a_worker_outlives_a_database_that_others_keep_locked(
+    shared_database: str, settings: Settings, published_dir: Path
+) -> None:
+    """As a backup or a report by hand does; SQLite knows no lock of rows."""
+    if connection.vendor != "sqlite":
+        pytest.skip("a server has locks of rows; its connections are ended above")
+    site = Site(shared_database, Path(settings.MEDIA_ROOT), "database:")
+    site.environment["DJANGO_SETTINGS_MODULE"] = "tests.impatient_settings"
+    try:
+        site.send(3)
+        name = connection.settings_dict["NAME"]
+        with contextlib.closing(sqlite3.connect(name, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            worker = site.start_worker("--sweep-interval=0.2", log=True)
+            wait_until(lambda: site.log().count("could not reach the database") >= 2)
+            other.execute("ROLLBACK")
+        wait_until(finished(3))
+        assert worker.poll() is None
+    finally:
+        site.stop()
+    assert_each_has_its_one_result(3, published_dir)
 
 
 def test_without_its_queue_the_sweep_does_the_work(

@@ -46,7 +46,7 @@ def alive(pid: int) -> bool:
     return True
 
 
-def until(condition: Callable[[], bool], seconds: float = 20) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 300) -> bool:
     """Whether ``condition`` came true in time."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -108,7 +108,7 @@ def test_signal_stops_everything(root: Path, number: signal.Signals) -> None:
     with Product(root) as product:
         children = running(product)
         product.process.send_signal(number)
-        assert product.process.wait(timeout=20) == 0
+        assert product.process.wait(timeout=300) == 0
         assert [command for pid, command in children.items() if alive(pid)] == []
         assert not product.answers()
 
@@ -120,15 +120,34 @@ def test_killed_foreground_leaves_nothing_behind(root: Path) -> None:
         assert until(lambda: not any(alive(pid) for pid in children))
 
 
-@pytest.mark.parametrize("part", ["django worker", "gunicorn"])
-def test_death_of_one_part_stops_the_other(root: Path, part: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "name"), [("django worker", "worker"), ("gunicorn", "web server")]
+)
+def test_a_part_that_is_lost_is_started_again(root: Path, part: str, name: str) -> None:
     with Product(root) as product:
         children = running(product)
-        pids = [pid for pid, command in children.items() if part in command]
-        os.kill(min(pids), signal.SIGKILL)  # gunicorn's lowest number is its master
-        assert product.process.wait(timeout=20) == 1
-        assert "ended unexpectedly" in product.log.read_text()
-        assert until(lambda: not any(alive(pid) for pid in children))
+        os.kill(min(pid for pid, found in children.items() if part in found), signal.SIGKILL)
+
+        def there_again() -> bool:  # gunicorn's lowest number is its master
+            now = [found for pid, found in descendants(product.process.pid).items()]
+            log = product.log.read_text()
+            begun = log.count("Starting worker") if part != "gunicorn" else 1
+            return begun == 1 + (part != "gunicorn") and sum(part in found for found in now) >= 1
+
+        assert until(lambda: f"The {name} ended unexpectedly (signal 9)" in product.log.read_text())
+        assert until(there_again)
+        assert until(product.answers)
+        assert product.process.poll() is None
+
+
+def test_a_part_that_cannot_be_started_ends_everything(tmp_path: Path) -> None:
+    root = copy_product(tmp_path)
+    (root / "webapp/gunicorn_config.py").write_text("raise SystemExit('a broken setting')")
+    with Product(root) as product:
+        assert product.process.wait(timeout=300) == 1
+    log = product.log.read_text()
+    assert log.count("The web server ended unexpectedly (exit status 1)") == 4
+    assert "The web server cannot be started: it ended 5 times at once" in log
 
 
 def test_logs_name_no_person(root: Path) -> None:

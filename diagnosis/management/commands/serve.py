@@ -26,6 +26,10 @@ from webapp.private_files import close_to_others
 
 HOST = "127.0.0.1"
 STOP_WITHIN_S = 15.0  # above gunicorn's graceful timeout
+AT_ONCE_S = 10.0  # who lived less has died at once
+GIVE_UP_AFTER = 5  # deaths at once, one after the other
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
 
 
 class _StopAsked(BaseException):
@@ -33,12 +37,12 @@ class _StopAsked(BaseException):
 
 
 class Command(BaseCommand):
-    """Prepares database and static files, then runs gunicorn and the worker until one ends."""
+    """Prepares database and static files, then keeps gunicorn and the worker running."""
 
     help = "Serve portal, API and admin on 127.0.0.1 with the worker beside them."
 
     def handle(self, **options: Any) -> None:
-        """Exit 0 when asked to stop, 1 when the web server or the worker died."""
+        """Exit 0 when asked to stop, 1 when the web server or the worker cannot be started."""
         _refuse_taken(settings.PORT)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
@@ -56,13 +60,33 @@ class Command(BaseCommand):
         self.stdout.flush()
         gunicorn = ("gunicorn", "-c", "python:webapp.gunicorn_config")
         where = (f"--bind={HOST}:{settings.PORT}", f"--workers={settings.WEB_CONCURRENCY}")
-        died = _run_together(
-            {
-                "web server": (*gunicorn, *where),
-                "worker": ("django", "worker", "--interval=0.2", "--skip-checks"),
-            }
-        )
-        raise CommandError(f"The {died} ended unexpectedly, so everything was stopped.")
+        parts = [
+            _Part("web server", (*gunicorn, *where)),
+            _Part("worker", ("django", "worker", "--interval=0.2", "--skip-checks")),
+        ]
+        self._keep_running(parts)
+
+    def _keep_running(self, parts: "list[_Part]") -> NoReturn:
+        """Run the parts side by side, and start again whichever ends by itself.
+
+        Raises:
+            _StopAsked: a signal came; all have ended.
+            CommandError: one cannot be started; all have ended.
+        """
+        try:
+            for part in parts:
+                part.start()
+            while True:
+                for part in parts:
+                    if pause := part.look():
+                        self.stderr.write(
+                            f"The {part.name} ended unexpectedly ({part.how}); it is started "
+                            f"again in {pause:g} s."
+                        )
+                        self.stderr.flush()
+                time.sleep(0.2)
+        finally:
+            _stop([part.process for part in parts if part.process])
 
     def _close_files(self) -> None:
         """Earlier versions left records where every user of the machine could read them."""
@@ -128,34 +152,62 @@ def _static_digest() -> str:
     return hashlib.sha256("\n".join(sorted(found)).encode()).hexdigest()
 
 
-def _run_together(commands: dict[str, tuple[str, ...]]) -> str:
-    """Run modules side by side until one of them ends, and stop the others.
+class _Part:
+    """One child process, which is started again, with growing pauses, whenever it ends.
 
-    Each runs tethered (see ``webapp.tether``) in a session of its own, so that a Ctrl-C
-    reaches it once, through this process.
+    It runs tethered (see ``webapp.tether``) in a session of its own, so that a Ctrl-C reaches it
+    once, through this process.
 
-    Returns:
-        The name of the one that ended by itself.
-
-    Raises:
-        _StopAsked: a signal came; all have ended.
+    Attributes:
+        process: the child; ``None`` before the first start.
+        how: in which way it last ended.
     """
-    children: dict[str, subprocess.Popen[bytes]] = {}
-    try:
-        for name, command in commands.items():
-            children[name] = subprocess.Popen(  # noqa: S603 - our own modules, no shell
-                [sys.executable, "-m", "webapp.tether", *command],
-                cwd=settings.BASE_DIR,
-                stdin=subprocess.PIPE,
-                start_new_session=True,
+
+    def __init__(self, name: str, command: tuple[str, ...]) -> None:
+        self.name = name
+        self.process: subprocess.Popen[bytes] | None = None
+        self.how = ""
+        self._command = command
+        self._began = 0.0
+        self._deaths = 0
+        self._due: float | None = None
+
+    def start(self) -> None:
+        """Start it, whether it ran before or not."""
+        self._due, self._began = None, time.monotonic()
+        self.process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
+            [sys.executable, "-m", "webapp.tether", *self._command],
+            cwd=settings.BASE_DIR,
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def look(self) -> float | None:
+        """Start it if that is due; gives the pause in seconds if it is found to have ended.
+
+        Raises:
+            CommandError: it died at once too often.
+        """
+        if self._due is not None:
+            if time.monotonic() >= self._due:
+                self.start()
+            return None
+        if self.process is None or (code := self.process.poll()) is None:
+            return None
+        self.how = f"exit status {code}" if code >= 0 else f"signal {-code}"
+        with contextlib.suppress(ProcessLookupError):  # what it leaves behind holds the port
+            os.killpg(self.process.pid, signal.SIGTERM)
+        lived = time.monotonic() - self._began
+        self._deaths = self._deaths + 1 if lived < AT_ONCE_S else 1
+        if self._deaths == GIVE_UP_AFTER:
+            raise CommandError(
+                f"The {self.name} cannot be started: it ended {GIVE_UP_AFTER} times at once, the "
+                f"last time with {self.how}. What it printed above says why. Everything was "
+                "stopped."
             )
-        while True:
-            for name, child in children.items():
-                if child.poll() is not None:
-                    return name
-            time.sleep(0.2)
-    finally:
-        _stop(list(children.values()))
+        pause = min(FIRST_PAUSE_S * 2 ** (self._deaths - 1), LONGEST_PAUSE_S)
+        self._due = time.monotonic() + pause
+        return pause
 
 
 def _stop(children: list[subprocess.Popen[bytes]]) -> None:

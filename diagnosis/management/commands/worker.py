@@ -1,5 +1,6 @@
 """``manage.py worker``: runs queued work, whichever queue it is, with the sweep beside it."""
 
+import contextlib
 import logging
 import threading
 import time
@@ -10,16 +11,19 @@ from typing import Any
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
-from django.db import DatabaseError, close_old_connections
+from django.db import Error as DatabaseError
+from django.db import close_old_connections, connection
 
 from diagnosis.tasks import sweep, sweep_shadow
 from webapp import metrics, tracing
+from webapp.unavailable import trouble_of
 
 logger = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 5.0
 KEEP_RESULTS = timedelta(days=1)
 PRUNE_EVERY_S = 3600.0
+DATABASE_PAUSE_S = 2.0  # until a database that was away or busy is asked again
 
 
 class Command(BaseCommand):
@@ -57,13 +61,40 @@ class Command(BaseCommand):
             threading.Thread(target=_sweep_until, args=(stop, sweep_interval), daemon=True).start()
         try:
             if settings.QUEUE_URL == "database:":
-                call_command(
-                    "db_worker", batch=batch, interval=interval, reload=False, skip_checks=True
-                )
+                _work_on_database(batch, interval)
             else:
                 _work_on_redis(batch)
         finally:
             stop.set()
+
+
+def _work_on_database(batch: bool, interval: float) -> None:
+    """A database that is locked, restarted or away costs a task, never the worker: the rows it
+    leaves ``received`` are found again by the sweep."""
+    while True:
+        try:
+            call_command(
+                "db_worker", batch=batch, interval=interval, reload=False, skip_checks=True
+            )
+            return
+        except DatabaseError as error:
+            _drop_connection()
+            if batch:
+                raise CommandError("The database does not answer; run it again later.") from error
+            logger.warning("The worker could not reach the database: %s", _named(error))
+            time.sleep(DATABASE_PAUSE_S)
+
+
+def _drop_connection() -> None:
+    """So that the next query makes a new one; the old one may be in the middle of something."""
+    with contextlib.suppress(DatabaseError):
+        connection.close()
+
+
+def _named(error: DatabaseError) -> str:
+    """What the error means; its text may quote what was written."""
+    trouble = trouble_of(error)
+    return trouble.code if trouble else type(error).__name__
 
 
 def _work_on_redis(batch: bool) -> None:
@@ -93,6 +124,12 @@ def _work_on_redis(batch: bool) -> None:
                 ) from error
             logger.warning("The task queue is away: %s", type(error).__name__)
             time.sleep(SWEEP_EVERY_S)
+        except DatabaseError as error:
+            _drop_connection()
+            if batch:
+                raise CommandError("The database does not answer; run it again later.") from error
+            logger.warning("The worker could not reach the database: %s", _named(error))
+            time.sleep(DATABASE_PAUSE_S)
 
 
 def _sweep_until(stop: threading.Event, every_s: float) -> None:
@@ -108,7 +145,8 @@ def _sweep_until(stop: threading.Event, every_s: float) -> None:
                 call_command(
                     "prune_db_task_results", min_age_days=KEEP_RESULTS.days, skip_checks=True
                 )
-        except DatabaseError:  # the next round tries again
-            logger.warning("The sweep could not reach the database.")
+        except DatabaseError as error:  # the next round tries again
+            _drop_connection()
+            logger.warning("The sweep could not reach the database: %s", _named(error))
         except Exception:  # a fault of ours must not end the sweep for good
             logger.exception("The sweep failed.")

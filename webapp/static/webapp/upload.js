@@ -13,7 +13,13 @@ const TRIES = 5; // of one file, if all else gets through in between
 const SPOKEN_EVERY_MS = 10_000; // a screen reader is to hear of progress, not of every file
 const AWAY = [0, 502, 503, 504]; // statuses of a lost connection, and of a proxy before a server that restarts
 
-class Lost extends Error {}
+// The server asks to come again in `later` milliseconds, or the connection went without a word.
+class Lost extends Error {
+  constructor(later = 0) {
+    super();
+    this.later = later;
+  }
+}
 class SignedOut extends Error {}
 
 const unlessLost = (answer) =>
@@ -21,6 +27,8 @@ const unlessLost = (answer) =>
     if (error instanceof Lost) return null;
     throw error;
   });
+
+const retryAfter = (request) => 1000 * Number((request.status === 503 && request.getResponseHeader("Retry-After")) || 0);
 
 const fill = (words, values) => words.replace(/\{(\w+)\}/g, (_, name) => values[name]);
 
@@ -50,7 +58,7 @@ function post(form, url, body, { onBytes = () => {}, onSent = () => {} } = {}) {
     request.addEventListener("loadend", () => {
       clearTimeout(watch);
       const elsewhere = request.responseURL && new URL(request.responseURL).pathname !== new URL(url, location).pathname;
-      if (AWAY.includes(request.status)) reject(new Lost());
+      if (AWAY.includes(request.status)) reject(new Lost(retryAfter(request)));
       else if ([401, 403].includes(request.status) || elsewhere) reject(new SignedOut());
       else resolve(request);
     });
@@ -197,12 +205,15 @@ class Upload {
     try {
       while (!item.cancelled) {
         const answer = await this.attempt(item);
-        if (answer) return this.receive(item, answer);
-        item.losses += 1;
-        if (item.losses === TRIES) return this.settle(item, "refused", this.words.given_up);
-        item.say(this.words.waiting, 0);
-        this.draw();
-        await this.connection(item.losses);
+        if (!(answer instanceof Lost)) return this.receive(item, answer);
+        if (answer.later) await this.later(item, answer.later);
+        else {
+          item.losses += 1;
+          if (item.losses === TRIES) return this.settle(item, "refused", this.words.given_up);
+          item.say(this.words.waiting, 0);
+          this.draw();
+          await this.connection(item.losses);
+        }
       }
     } catch (error) {
       if (!(error instanceof SignedOut)) throw error;
@@ -214,7 +225,17 @@ class Upload {
     }
   }
 
-  // The answer, or null if the connection was lost.
+  // The server cannot take it now (busy, a locked database, a full disk) and says when to ask again.
+  async later(item, milliseconds) {
+    item.say(this.words.busy, 0);
+    this.draw();
+    if (Date.now() - this.spokenAt > SPOKEN_EVERY_MS) this.speak(this.words.busy);
+    // Not all at the same moment; in small steps, so that a cancelled file ends at once.
+    const until = Date.now() + milliseconds * (1 + Math.random() / 2);
+    while (Date.now() < until && !item.cancelled) await new Promise((resolve) => setTimeout(resolve, 250));
+  }
+
+  // The answer, or how the connection was lost.
   attempt(item) {
     const body = new FormData();
     if (item.later) body.append("later", "1");
@@ -227,7 +248,11 @@ class Upload {
     item.moving = true;
     onBytes(0);
     const onSent = () => item.say(item.later ? this.words.storing : this.words.screening);
-    const answer = unlessLost(post(this.form, this.address, body, { onBytes, onSent }));
+    const lost = (error) => {
+      if (error instanceof Lost) return error;
+      throw error;
+    };
+    const answer = post(this.form, this.address, body, { onBytes, onSent }).catch(lost);
     return answer.finally(() => Object.assign(item, { moving: false, part: 0 }));
   }
 

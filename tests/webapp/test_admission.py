@@ -1,0 +1,122 @@
+"""Who gets a place, who is sent away, and what is never begun."""
+
+import io
+import socket
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from webapp.admission import Admission
+
+UPLOAD = {"REQUEST_METHOD": "POST", "PATH_INFO": "/api/diagnose"}
+
+
+class Call:
+    """One request in a thread of its own, as the server makes it."""
+
+    def __init__(self, application: Admission, **environ: Any) -> None:
+        self.status = ""
+        self.headers: dict[str, str] = {}
+        self.error: BaseException | None = None
+        self._application = application
+        self._environ = {
+            "SERVER_NAME": "x",
+            "SERVER_PORT": "1",
+            "wsgi.input": io.BytesIO(),
+            **UPLOAD,
+            **environ,
+        }
+        self.thread = threading.Thread(target=self._run, daemon=True)
+        self.thread.start()
+
+    def _run(self) -> None:
+        try:
+            list(self._application(self._environ, self._start))
+        except BaseException as error:
+            self.error = error
+
+    def _start(self, status: str, headers: list[tuple[str, str]]) -> None:
+        self.status, self.headers = status.split()[0], dict(headers)
+
+    def wait(self) -> "Call":
+        """Until it is answered."""
+        self.thread.join(300)
+        assert not self.thread.is_alive()
+        return self
+
+
+class Work:
+    """An application that works until it may end."""
+
+    def __init__(self) -> None:
+        self.begun: list[str] = []
+        self.first = threading.Event()
+        self.may_end = threading.Event()
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        self.begun.append(environ["PATH_INFO"])
+        if environ["PATH_INFO"] == UPLOAD["PATH_INFO"]:
+            self.first.set()
+            assert self.may_end.wait(300)
+        start_response("201 Created", [])
+        return [environ["wsgi.input"].read()]
+
+
+@pytest.fixture
+def work() -> Work:
+    return Work()
+
+
+def test_what_is_too_much_hears_so_and_the_rest_is_answered(work: Work) -> None:
+    admission = Admission(work, threads=1, line=1, turn_within_s=300)
+    first = Call(admission)
+    assert work.first.wait(300)
+    second = threading.Event()
+    queued = Call(admission)
+    while not admission.is_full():
+        second.wait(0.01)
+    refused = Call(admission).wait()
+    assert (refused.status, refused.headers["Content-Type"]) == ("503", "application/problem+json")
+    assert int(refused.headers["Retry-After"]) > 0
+    page = Call(admission, PATH_INFO="/patients/", HTTP_ACCEPT_LANGUAGE="en").wait()
+    assert (page.status, page.headers["Content-Type"]) == ("503", "text/html; charset=utf-8")
+    assert Call(admission, PATH_INFO="/healthz").wait().status == "201", "probes need no place"
+    work.may_end.set()
+    assert (first.wait().status, queued.wait().status) == ("201", "201")
+    assert not admission.is_full()
+
+
+def test_a_turn_that_does_not_come_is_not_waited_for(work: Work) -> None:
+    admission = Admission(work, threads=1, line=1, turn_within_s=0.01)
+    first = Call(admission)
+    assert work.first.wait(300)
+    assert Call(admission).wait().status == "503"
+    work.may_end.set()
+    assert first.wait().status == "201"
+    assert len(work.begun) == 1
+
+
+def test_work_whose_client_has_gone_is_not_begun(work: Work) -> None:
+    admission = Admission(work, threads=1, line=1, turn_within_s=300)
+    first = Call(admission)
+    assert work.first.wait(300)
+    ours, theirs = socket.socketpair()
+    with ours:
+        gone = Call(admission, **{"gunicorn.socket": ours})
+        theirs.close()
+        while not admission.is_full():
+            threading.Event().wait(0.01)
+        work.may_end.set()
+        assert first.wait().status == "201"
+        assert isinstance(gone.wait().error, ConnectionResetError)
+    assert len(work.begun) == 1
+
+
+def test_a_body_that_breaks_off_takes_no_place(work: Work) -> None:
+    admission = Admission(work, threads=1, line=0)
+    cut = Call(admission, CONTENT_LENGTH="100", **{"wsgi.input": io.BytesIO(b"x" * 10)}).wait()
+    assert isinstance(cut.error, ConnectionResetError)
+    assert not work.begun
+    assert not admission.is_full()

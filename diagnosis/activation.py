@@ -11,10 +11,9 @@ from pathlib import Path
 
 from django.conf import settings
 
+from diagnosis import decoding
 from diagnosis.errors import ContractError
-from diagnosis.imaging.decode import decode
 from diagnosis.imaging.heatmap import heat_map
-from diagnosis.imaging.preprocess import preprocess
 from diagnosis.media import media_read
 from diagnosis.models import Diagnosis
 from diagnosis.predictor import answering_predictor
@@ -61,11 +60,12 @@ def activation_map(diagnosis: Diagnosis) -> bytes:
         NoMapError: there is none, and says why.
         PredictorError: the model could not answer.
         OSError, ImageRefused: the stored file is missing or damaged.
+        DecodersBusy: others are decoded just now.
     """
     predictor = _predictor(diagnosis)
-    decoded = decode(media_read(diagnosis.image_name))
-    explanation = predictor.explain(preprocess(decoded.rgb, predictor.contract))
-    return heat_map(explanation.activation, decoded.width, decoded.height)
+    field = decoding.canonical(media_read(diagnosis.image_name), predictor.contract)
+    explanation = predictor.explain(field.pixels)
+    return heat_map(explanation.activation, field.width, field.height)
 
 
 def _predictor(diagnosis: Diagnosis) -> Predictor:

@@ -11,9 +11,9 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from diagnosis import decoding
 from diagnosis.cases import case_refresh
 from diagnosis.errors import ImageRefused
-from diagnosis.imaging.decode import to_stored
 from diagnosis.media import media_write
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
 from diagnosis.screening import diagnosis_transition
@@ -57,6 +57,7 @@ def diagnosis_create(
     Raises:
         ImageRefused: the upload is not an image that can be read, or the specimen belongs to the
             demonstration. Nothing is kept.
+        DecodersBusy: others are decoded just now; nothing is kept.
     """
     if not drawn:
         _refuse_demonstration(specimen)
@@ -64,7 +65,7 @@ def diagnosis_create(
     key = intake_key(specimen, upload_sha256)
     if existing := Diagnosis.objects.filter(intake_key=key).first():
         return existing, False
-    stored = to_stored(upload)
+    stored = decoding.to_stored(upload)
     image_name, image_sha256 = media_write(stored)
     diagnosis = Diagnosis(
         specimen=specimen,

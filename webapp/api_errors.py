@@ -27,7 +27,12 @@ class Problem(exceptions.APIException):
         code: stable machine-readable name.
         detail: a sentence that says what is wrong and how to mend it.
         members: further top-level members, e.g. ``validation``.
+
+    Attributes:
+        wait: seconds for the header ``Retry-After``, where there is to be one.
     """
+
+    wait: int | None = None
 
     def __init__(self, status: int, code: str, detail: str, **members: Any) -> None:
         super().__init__(detail, code)

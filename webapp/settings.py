@@ -206,6 +206,7 @@ MIDDLEWARE = [
     "webapp.no_store.NoStoreMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "diagnosis.portal.busy.BusyMiddleware",
     "axes.middleware.AxesMiddleware",  # the last one, as it asks for
 ]
 

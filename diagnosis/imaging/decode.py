@@ -6,7 +6,6 @@ gives the same pixels for an upload and for its stored form.
 """
 
 import io
-import re
 import struct
 from dataclasses import dataclass
 
@@ -17,19 +16,15 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from diagnosis.errors import ImageRefused
+from diagnosis.imaging.bounds import inspect
 from diagnosis.imaging.dicom import dicom_picture, is_dicom
 from diagnosis.imaging.refusals import damaged, require_size, several_frames, too_many_pixels
 from diagnosis.words import gettext_noop as _
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
-MAX_JPEG_SCANS = (
-    100  # cameras write 1 and encoders at most 10; each one costs a pass over all pixels
-)
 SCALED_DECODE_SIDE = 448  # a scaled decode keeps at least twice the canonical 224 pixels
 ORIENTATION_TAG = 0x0112
 TILE_TAGS = (322, 323)  # width and height of a TIFF file's tiles
-
-_SCAN = re.compile(rb"\xff\xda")  # never occurs inside the data of a scan
 
 # Pillow reports a damaged file with any of these, depending on the plug-in.
 _PILLOW_ERRORS = (OSError, ValueError, SyntaxError, TypeError, EOFError, IndexError, struct.error)
@@ -140,6 +135,18 @@ def _as_png(decoded: DecodedImage) -> StoredImage:
     return StoredImage(png.tobytes(), "image/png", decoded.width, decoded.height)
 
 
+def is_plain_jpeg(data: bytes) -> bool:
+    """Whether ``data`` is a JPEG that is kept as it is; only its header is read.
+
+    Raises:
+        ImageRefused: the header says that it cannot be taken.
+    """
+    if is_dicom(data):
+        return False
+    with _open(data) as image:
+        return _is_plain_jpeg(image)
+
+
 def strip_jpeg_metadata(data: bytes) -> bytes:
     """A JPEG without EXIF, XMP, ICC, comments, previews and whatever follows its end.
 
@@ -184,6 +191,7 @@ def _open(data: bytes) -> Image.Image:
     """Read the header only, and refuse what can be refused from it."""
     if not data:
         raise ImageRefused("empty_image", _("The file is empty."), _("Choose the file again."))
+    inspect(data)
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
         frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
@@ -201,13 +209,6 @@ def _open(data: bytes) -> Image.Image:
     require_size(*tile)
     if frames > 1:
         raise several_frames(frames)
-    if image.format in ("JPEG", "MPO") and len(_SCAN.findall(data)) > MAX_JPEG_SCANS:
-        raise ImageRefused(
-            "too_many_scans",
-            _("The JPEG file is coded in more than {passes} passes."),
-            _("Export the picture again as an ordinary JPEG or PNG file."),
-            passes=MAX_JPEG_SCANS,
-        )
     return image
 
 

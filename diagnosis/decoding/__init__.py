@@ -21,14 +21,18 @@ from diagnosis.imaging.refusals import MAX_PIXELS
 from diagnosis.pipeline import Prepared
 
 WAIT_S = 10.0  # for a turn; whoever asks can ask again, and holds a thread meanwhile
+# Pixels that are decoded and wait: some seconds of work, so that pictures of a usual size find a
+# turn on every thread, and large ones do not take all threads away from the pages.
+QUEUE_HERE = 8 * MAX_PIXELS
+QUEUE_APART = 2 * MAX_PIXELS
 
 
 class _Decoders:
     """What one process decodes with."""
 
     def __init__(self) -> None:
-        self.here = Turns(MAX_PIXELS)
-        self.apart = Turns(1)
+        self.here = Turns(MAX_PIXELS, QUEUE_HERE)
+        self.apart = Turns(MAX_PIXELS, QUEUE_APART, alone=True)
         self.process = DecodingProcess()
 
     def run(self, job: str, data: bytes, *arguments: Any, wait_s: float | None = None) -> Any:
@@ -37,7 +41,7 @@ class _Decoders:
         if _decodes_here(data, structure):
             with self.here.turn(structure.pixels, wait_s):
                 return JOBS[job](data, *arguments)
-        with self.apart.turn(1, wait_s):
+        with self.apart.turn(max(structure.pixels, 1), wait_s):
             return self.process.run(job, (data, *arguments), structure.pixels)
 
 

@@ -13,12 +13,17 @@ class Turns:
     """Lets threads in while their weights together do not exceed ``capacity``.
 
     A heavy one is not overtaken for ever by light ones that would still fit beside the others.
+
+    Args:
+        queue: the weight that may be inside and waiting together; who comes to more than that is
+            turned away at once, and a thread that would wait long is free for something else.
+        alone: whether one is inside at a time, whatever it weighs.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self._taken = 0
-        self._waiting: deque[object] = deque()
+    def __init__(self, capacity: int, queue: int, *, alone: bool = False) -> None:
+        self._capacity, self._queue, self._alone = capacity, queue, alone
+        self._inside: list[int] = []  # weights
+        self._waiting: deque[_Ticket] = deque()
         self._changed = threading.Condition()
 
     @contextmanager
@@ -26,28 +31,43 @@ class Turns:
         """Hold ``weight`` of the capacity; what weighs more than all of it counts as all.
 
         Raises:
-            DecodersBusy: the turn did not come within ``wait_s`` seconds.
+            DecodersBusy: too much waits already, or the turn did not come within ``wait_s``
+                seconds.
         """
         weight = min(weight, self._capacity)
-        self._enter(weight, monotonic() + wait_s)
+        self._enter(_Ticket(weight), monotonic() + wait_s)
         try:
             yield
         finally:
             with self._changed:
-                self._taken -= weight
+                self._inside.remove(weight)
                 self._changed.notify_all()
 
-    def _enter(self, weight: int, until: float) -> None:
-        ticket = object()
+    def _enter(self, ticket: "_Ticket", until: float) -> None:
         with self._changed:
+            before = sum(self._inside) + sum(other.weight for other in self._waiting)
+            if before and before + ticket.weight > self._queue:
+                raise DecodersBusy
             self._waiting.append(ticket)
             try:
-                while self._waiting[0] is not ticket or self._taken + weight > self._capacity:
+                while not self._is_next(ticket):
                     left = until - monotonic()
                     if left <= 0:
                         raise DecodersBusy
                     self._changed.wait(left)
-                self._taken += weight
+                self._inside.append(ticket.weight)
             finally:
                 self._waiting.remove(ticket)
                 self._changed.notify_all()
+
+    def _is_next(self, ticket: "_Ticket") -> bool:
+        if self._waiting[0] is not ticket or (self._alone and self._inside):
+            return False
+        return sum(self._inside) + ticket.weight <= self._capacity
+
+
+class _Ticket:
+    """A place in the queue."""
+
+    def __init__(self, weight: int) -> None:
+        self.weight = weight

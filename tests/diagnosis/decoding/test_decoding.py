@@ -1,4 +1,7 @@
 import os
+import struct
+import threading
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -8,6 +11,7 @@ from diagnosis.decoding.turns import Turns
 from diagnosis.errors import DecodersBusy, ImageRefused
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.imaging.decode import to_stored
+from diagnosis.imaging.refusals import MAX_PIXELS
 from diagnosis.imaging.thumbnail import thumbnail
 from diagnosis.pipeline import prepare
 from tests.diagnosis.costly_files import TOO_COSTLY, TOO_MANY_SCANS
@@ -78,7 +82,7 @@ def test_pictures_in_this_process_are_limited_by_their_pixels(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     large = smear_jpeg(1, 900, 1200)
-    turns = Turns(3 * 900 * 1200)
+    turns = Turns(3 * 900 * 1200, 100 * 900 * 1200)
     monkeypatch.setattr(decoding._decoders, "here", turns)
     monkeypatch.setattr(decoding, "WAIT_S", 0.0)
     with turns.turn(2 * 900 * 1200, 0):
@@ -116,3 +120,31 @@ def test_a_fork_has_decoders_of_its_own() -> None:
     os.waitpid(pid, 0)
     assert decoding._decoders.process._child is before
     assert decoding.thumbnail(READABLE["png"])
+
+
+def test_large_pictures_do_not_take_every_thread(
+    apart: _Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind two of them nobody waits, however much patience there would be."""
+    decoders = decoding._Decoders()
+    monkeypatch.setattr(decoding, "_decoders", decoders)
+    monkeypatch.setattr(decoders, "process", apart)
+    with ExitStack() as stack:
+        stack.enter_context(decoders.apart.turn(MAX_PIXELS, 0))
+        behind = threading.Thread(target=decoding.thumbnail, args=(_declared(7000),))
+        behind.start()
+        for _ in range(12_000):
+            if decoders.apart._waiting:
+                break
+            behind.join(0.01)
+        with pytest.raises(DecodersBusy):
+            decoding.thumbnail(_declared(7000))
+        assert not apart.asked
+    behind.join(120)
+    assert len(apart.asked) == 1
+
+
+def _declared(side: int) -> bytes:
+    """A PNG that says it has so many pixels a side."""
+    png = READABLE["png"]
+    return png[:16] + struct.pack(">II", side, side) + png[24:]

@@ -21,18 +21,20 @@ from diagnosis.imaging.refusals import MAX_PIXELS
 from diagnosis.pipeline import Prepared
 
 WAIT_S = 10.0  # for a turn; whoever asks can ask again, and holds a thread meanwhile
-# Pixels that are decoded and wait: some seconds of work, so that pictures of a usual size find a
-# turn on every thread, and large ones do not take all threads away from the pages.
+# Pixels that are decoded and wait: some seconds of work.
 QUEUE_HERE = 8 * MAX_PIXELS
 QUEUE_APART = 2 * MAX_PIXELS
+# A web process has four threads; what is decoded apart leaves one of them to the pages.
+PLACES_HERE = 64
+PLACES_APART = 3
 
 
 class _Decoders:
     """What one process decodes with."""
 
     def __init__(self) -> None:
-        self.here = Turns(MAX_PIXELS, QUEUE_HERE)
-        self.apart = Turns(MAX_PIXELS, QUEUE_APART, alone=True)
+        self.here = Turns(MAX_PIXELS, QUEUE_HERE, places=PLACES_HERE)
+        self.apart = Turns(MAX_PIXELS, QUEUE_APART, places=PLACES_APART, alone=True)
         self.process = DecodingProcess()
 
     def run(self, job: str, data: bytes, *arguments: Any, wait_s: float | None = None) -> Any:

@@ -17,11 +17,13 @@ class Turns:
     Args:
         queue: the weight that may be inside and waiting together; who comes to more than that is
             turned away at once, and a thread that would wait long is free for something else.
+        places: how many may be inside and waiting together.
         alone: whether one is inside at a time, whatever it weighs.
     """
 
-    def __init__(self, capacity: int, queue: int, *, alone: bool = False) -> None:
-        self._capacity, self._queue, self._alone = capacity, queue, alone
+    def __init__(self, capacity: int, queue: int, *, places: int, alone: bool = False) -> None:
+        self._capacity, self._queue = capacity, queue
+        self._places, self._alone = places, alone
         self._inside: list[int] = []  # weights
         self._waiting: deque[_Ticket] = deque()
         self._changed = threading.Condition()
@@ -45,8 +47,10 @@ class Turns:
 
     def _enter(self, ticket: "_Ticket", until: float) -> None:
         with self._changed:
-            before = sum(self._inside) + sum(other.weight for other in self._waiting)
-            if before and before + ticket.weight > self._queue:
+            before = [*self._inside, *(other.weight for other in self._waiting)]
+            if len(before) >= self._places or (
+                before and sum(before) + ticket.weight > self._queue
+            ):
                 raise DecodersBusy
             self._waiting.append(ticket)
             try:

@@ -17,6 +17,7 @@ from diagnosis.pipeline import prepare
 from tests.diagnosis.costly_files import TOO_COSTLY, TOO_MANY_SCANS
 from tests.diagnosis.imaging.test_decode import PLAIN_JPEGS, READABLE
 from tests.diagnosis.support import smear_jpeg
+from webapp import gunicorn_config
 
 HERE = PLAIN_JPEGS.keys() - {"progressive jpeg", "mpo"}
 
@@ -82,7 +83,7 @@ def test_pictures_in_this_process_are_limited_by_their_pixels(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     large = smear_jpeg(1, 900, 1200)
-    turns = Turns(3 * 900 * 1200, 100 * 900 * 1200)
+    turns = Turns(3 * 900 * 1200, 100 * 900 * 1200, places=9)
     monkeypatch.setattr(decoding._decoders, "here", turns)
     monkeypatch.setattr(decoding, "WAIT_S", 0.0)
     with turns.turn(2 * 900 * 1200, 0):
@@ -148,3 +149,7 @@ def _declared(side: int) -> bytes:
     """A PNG that says it has so many pixels a side."""
     png = READABLE["png"]
     return png[:16] + struct.pack(">II", side, side) + png[24:]
+
+
+def test_a_thread_of_the_web_process_stays_free() -> None:
+    assert gunicorn_config.threads > decoding.PLACES_APART

@@ -42,7 +42,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 
 def test_as_many_enter_as_their_weights_allow() -> None:
-    turns = Turns(10, 100)
+    turns = Turns(10, 100, places=9)
     with turns.turn(4, 0), turns.turn(6, 0), pytest.raises(DecodersBusy), turns.turn(1, 0):
         pass
     with turns.turn(10, 0):
@@ -50,7 +50,7 @@ def test_as_many_enter_as_their_weights_allow() -> None:
 
 
 def test_what_weighs_more_than_all_enters_alone() -> None:
-    turns = Turns(10, 100)
+    turns = Turns(10, 100, places=9)
     with turns.turn(50, 0), pytest.raises(DecodersBusy), turns.turn(1, 0):
         pass
     with turns.turn(1, 0), pytest.raises(DecodersBusy), turns.turn(50, 0):
@@ -58,7 +58,7 @@ def test_what_weighs_more_than_all_enters_alone() -> None:
 
 
 def test_a_turn_ends_with_an_error_too() -> None:
-    turns = Turns(1, 100)
+    turns = Turns(1, 100, places=9)
     with pytest.raises(ZeroDivisionError), turns.turn(1, 0):
         raise ZeroDivisionError
     with turns.turn(1, 0):
@@ -66,7 +66,7 @@ def test_a_turn_ends_with_an_error_too() -> None:
 
 
 def test_light_ones_do_not_overtake_a_heavy_one_for_ever() -> None:
-    turns, order = Turns(10, 100), list[int]()
+    turns, order = Turns(10, 100, places=9), list[int]()
     first = _Visitor(turns, 6, order)
     assert first.inside.wait(PATIENCE_S)
     heavy = _Visitor(turns, 8, order)
@@ -83,7 +83,7 @@ def test_light_ones_do_not_overtake_a_heavy_one_for_ever() -> None:
 
 
 def test_who_gives_up_makes_room_for_who_stands_behind() -> None:
-    turns, order = Turns(10, 100), list[int]()
+    turns, order = Turns(10, 100, places=9), list[int]()
     with ExitStack() as stack:
         stack.enter_context(turns.turn(6, 0))
         with pytest.raises(DecodersBusy):
@@ -94,7 +94,7 @@ def test_who_gives_up_makes_room_for_who_stands_behind() -> None:
 
 
 def test_who_would_wait_behind_too_much_is_turned_away_at_once() -> None:
-    turns, order = Turns(10, 20), list[int]()
+    turns, order = Turns(10, 20, places=9), list[int]()
     with turns.turn(10, 0):
         waiting = _Visitor(turns, 6, order)
         _until(lambda: len(turns._waiting) == 1)
@@ -110,8 +110,19 @@ def test_who_would_wait_behind_too_much_is_turned_away_at_once() -> None:
 
 
 def test_alone_means_alone_whatever_it_weighs() -> None:
-    turns = Turns(10, 100, alone=True)
+    turns = Turns(10, 100, places=9, alone=True)
     with turns.turn(1, 0), pytest.raises(DecodersBusy), turns.turn(1, 0):
         pass
     with turns.turn(1, 0):
         pass
+
+
+def test_no_more_wait_than_there_are_places() -> None:
+    turns, order = Turns(10, 100, places=2, alone=True), list[int]()
+    with turns.turn(1, 0):
+        waiting = _Visitor(turns, 1, order)
+        _until(lambda: len(turns._waiting) == 1)
+        with pytest.raises(DecodersBusy), turns.turn(1, PATIENCE_S):
+            pass
+    assert waiting.inside.wait(PATIENCE_S)
+    waiting.leave()

@@ -5,7 +5,6 @@ It bounds what a file costs; it is no boundary of trust, for it runs as the same
 
 import contextlib
 import logging
-import os
 import pickle
 import signal
 import subprocess
@@ -24,9 +23,8 @@ logger = logging.getLogger(__name__)
 ROOT = Path(__file__).resolve().parents[2]
 COMMAND = (sys.executable, "-m", "diagnosis.decoding.child")
 TRIES = 2  # whatever killed the first process, it was the file that killed the second
-# The keys to database and sessions are not a decoder's business.
-_INHERITED = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+# All of its environment: the keys to database and sessions are not a decoder's business.
+_ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 class DecodingProcess:
@@ -98,13 +96,9 @@ class DecodingProcess:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,  # libraries quote what they stumble over
-                env={**_environment(), **_ONE_THREAD},
+                env=_ENVIRONMENT,
             )
         return self._child
-
-
-def _environment() -> dict[str, str]:
-    return {name: os.environ[name] for name in _INHERITED if name in os.environ}
 
 
 @contextlib.contextmanager

@@ -11,10 +11,9 @@ from pathlib import Path
 
 from django.conf import settings
 
+from diagnosis import decoding
 from diagnosis.errors import ContractError
-from diagnosis.imaging.decode import decode
 from diagnosis.imaging.heatmap import heat_map
-from diagnosis.imaging.preprocess import preprocess
 from diagnosis.models import Diagnosis
 from diagnosis.predictor import answering_predictor
 from diagnosis.predictors.base import Predictor
@@ -61,11 +60,12 @@ def activation_map(diagnosis: Diagnosis) -> bytes:
         NoMapError: there is none, and says why.
         PredictorError: the model could not answer.
         MediaDamaged, ImageRefused: the stored file is not what was stored, or no image.
+        DecodersBusy: others are decoded just now.
     """
     predictor = _predictor(diagnosis)
-    decoded = decode(image_read(diagnosis))
-    explanation = predictor.explain(preprocess(decoded.rgb, predictor.contract))
-    return heat_map(explanation.activation, decoded.width, decoded.height)
+    field = decoding.canonical(image_read(diagnosis), predictor.contract)
+    explanation = predictor.explain(field.pixels)
+    return heat_map(explanation.activation, field.width, field.height)
 
 
 def _predictor(diagnosis: Diagnosis) -> Predictor:

@@ -1,8 +1,11 @@
-"""The two kinds of failure that cross the pure core's boundary.
+"""The kinds of failure that cross the pure core's boundary.
 
 Neither imports Django: ``imaging``, ``predictors``, ``pipeline`` and ``export`` raise them,
 the web layer turns them into pages and problem details.
 """
+
+from functools import partial
+from typing import Any
 
 
 class ImageRefused(Exception):
@@ -27,6 +30,28 @@ class ImageRefused(Exception):
         self.message = message.format(**figures) if figures else message
         self.fix = fix
         super().__init__(f"{code}: {self.message} {fix}")
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Made anew from its parts where it arrives in another process."""
+        again = partial(ImageRefused, self.code, self.template, self.fix, **self.figures)
+        return again, ()
+
+
+class DecodersBusy(Exception):
+    """As much is being decoded as this process may decode at once.
+
+    Says nothing about the image: it is worth sending again, and costs a diagnosis none of its
+    attempts.
+
+    Attributes:
+        retry_after_s: seconds after which asking again makes sense.
+    """
+
+    names_nobody = True
+    retry_after_s = 5
+
+    def __init__(self) -> None:
+        super().__init__("too many pictures are being decoded at once")
 
 
 class PredictorError(Exception):

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.utils import timezone
 from django_tasks import TaskResult
 
-from diagnosis import pipeline
+from diagnosis import decoding, pipeline
 from diagnosis.errors import PredictorError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.predictors.base import Predictor
@@ -19,9 +19,9 @@ from webapp.tracing import span
 
 
 def prepare(data: bytes, contract: ModelContract, *, diagnosis_id: int) -> pipeline.Prepared:
-    """``pipeline.prepare`` as a span."""
+    """``decoding.prepare`` as a span."""
     with span("diagnosis.prepare", diagnosis__id=diagnosis_id) as current:
-        prepared = pipeline.prepare(data, contract)
+        prepared = decoding.prepare(data, contract)
         current.set_attribute("diagnosis.accepted", prepared.validation.accepted)
     return prepared
 

@@ -20,7 +20,7 @@ from django.utils import timezone
 
 from diagnosis import observed, pipeline
 from diagnosis.cases import case_refresh
-from diagnosis.errors import ContractError, ImageRefused, ModelAway, PredictorError
+from diagnosis.errors import ContractError, DecodersBusy, ImageRefused, ModelAway, PredictorError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.imaging.validate import ValidationReport
 from diagnosis.media import MediaDamaged
@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)  # far above the slowest screening of a batch
 BACKOFF_BASE_S = 5.0
 BACKOFF_MAX_S = 300.0
-WAIT_S = 5.0  # until the next look for a model that is away
+WAIT_S = 5.0  # until the next look for a model that is away, or for decoders that are busy
 BATCH = 16  # fields that are screened together
 
 
@@ -213,15 +213,16 @@ def _conclude(predictor: Predictor, fields: Sequence[tuple[_Leased, pipeline.Pre
 
 
 def _attempt_failed(lease: _Leased, error: Exception) -> None:
-    """Let the diagnosis wait for the model, postpone it with backoff, or give it up."""
+    """Let the diagnosis wait for model or decoders, postpone it with backoff, or give it up."""
     diagnosis, attempt = lease.diagnosis, lease.attempt
-    expected = isinstance(error, (PredictorError, ContractError, ImageRefused, OSError))
+    waits = isinstance(error, ModelAway | ContractError | DecodersBusy)
+    expected = waits or isinstance(error, PredictorError | ImageRefused | OSError)
     logger.warning(
         "Diagnosis %s, attempt %s: %s", diagnosis.pk, attempt, error, exc_info=not expected
     )
     waiting = Diagnosis.objects.filter(pk=diagnosis.pk, attempts=attempt, status=Status.RECEIVED)
-    if isinstance(error, ModelAway | ContractError):
-        # Nobody was asked, so it does not count: one attempt more is allowed in its place.
+    if waits:
+        # Nothing was tried, so it does not count: one attempt more is allowed in its place.
         waiting.update(
             lease_until=None,
             next_attempt_at=timezone.now() + timedelta(seconds=WAIT_S),

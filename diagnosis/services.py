@@ -11,9 +11,9 @@ from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from diagnosis import decoding
 from diagnosis.cases import CaseError, case_refresh
 from diagnosis.errors import ImageRefused
-from diagnosis.imaging.decode import to_stored
 from diagnosis.media import media_write, require_room
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
 from diagnosis.references import file_take_back
@@ -59,6 +59,7 @@ def diagnosis_create(
     Raises:
         ImageRefused: the upload is not an image that can be read, the specimen belongs to the
             demonstration, or the upload was withdrawn from it. Nothing is kept.
+        DecodersBusy: others are decoded just now; nothing is kept.
         OSError: the file cannot be kept; ENOSPC if the disk is full. Nothing is kept.
     """
     if not drawn:
@@ -69,7 +70,7 @@ def diagnosis_create(
         return place.held, False
     _refuse_withdrawn(specimen, place)
     require_room()
-    stored = to_stored(upload)
+    stored = decoding.to_stored(upload)
     image_name, image_sha256 = media_write(stored)
     diagnosis = Diagnosis(
         specimen=specimen,

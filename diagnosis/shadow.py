@@ -8,8 +8,14 @@ from datetime import UTC, datetime
 from django.conf import settings
 from django.db.models import Max, QuerySet
 
-from diagnosis import pipeline
-from diagnosis.errors import ContractError, ImageRefused, ModelAway, PredictorError
+from diagnosis import decoding, pipeline
+from diagnosis.errors import (
+    ContractError,
+    DecodersBusy,
+    ImageRefused,
+    ModelAway,
+    PredictorError,
+)
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.models import Diagnosis, ShadowAnswer
 from diagnosis.predictor import canary_predictor
@@ -60,7 +66,7 @@ def shadow_run(*, limit: int = BATCH) -> int:
         return 0
     try:
         answers = [_answer(field, candidate) for field in _next_fields(candidate.contract)[:limit]]
-    except ModelAway as error:
+    except (ModelAway, DecodersBusy) as error:
         logger.warning("The candidate is away: %s", error)
         return 0
     ShadowAnswer.objects.bulk_create(answers, ignore_conflicts=True)
@@ -129,15 +135,16 @@ def _answer(diagnosis: Diagnosis, candidate: Predictor) -> ShadowAnswer:
     """What the candidate says of one field, not saved yet.
 
     Raises:
-        ModelAway: it could not be asked.
+        ModelAway, DecodersBusy: it could not be asked.
     """
     contract = candidate.contract
     answer = ShadowAnswer(
         diagnosis=diagnosis, model_version=contract.version, model_digest=contract.digest
     )
     try:
-        outcome = pipeline.screen(image_read(diagnosis), contract, candidate)
-    except ModelAway:
+        field = decoding.prepare(image_read(diagnosis), contract)
+        (outcome,) = pipeline.conclude([field], contract, candidate)
+    except (ModelAway, DecodersBusy):
         raise
     except (PredictorError, ImageRefused, OSError) as error:
         logger.warning("The candidate failed on diagnosis %s: %s", diagnosis.pk, error)

@@ -24,6 +24,7 @@ from diagnosis.cases import (
     require_image,
     require_open,
 )
+from diagnosis.errors import DecodersBusy
 from diagnosis.imaging.contract import BENIGN
 from diagnosis.media import report_write
 from diagnosis.models import STANDING, Amendment, Case, Conclusion, Diagnosis, Report, Signature
@@ -191,7 +192,7 @@ def case_sign(
     if not signing.completes:
         _write(actor, case.specimen_id, signing, None)
         return None
-    pdf = render(signing.content, signing.signatures)
+    pdf = _render(signing)
     name, digest = report_write(pdf)
     report = Report(
         case=case,
@@ -357,6 +358,16 @@ def _close(actor: AbstractBaseUser, case: Case, report: Report) -> None:
             "pdf_sha256": report.pdf_sha256,
         },
     )
+
+
+def _render(signing: _Signing) -> bytes:
+    try:
+        return render(signing.content, signing.signatures)
+    except DecodersBusy as error:
+        raise CaseError(
+            "busy",
+            gettext("The report cannot be drawn up just now: sign again in a moment."),
+        ) from error
 
 
 def _unresolved(case: Case) -> int:

@@ -32,6 +32,9 @@ class Problem(exceptions.APIException):
         detail: a sentence that says what is wrong and how to mend it.
         wait: seconds after which to ask again, for ``Retry-After``.
         members: further top-level members, e.g. ``validation``.
+
+    Attributes:
+        wait: seconds for the header ``Retry-After``, where there is to be one.
     """
 
     def __init__(

@@ -163,6 +163,7 @@ MIDDLEWARE = [
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "webapp.accounts.middleware.AccountsMiddleware",
     "webapp.api_errors.UnavailableMiddleware",
+    "diagnosis.portal.busy.BusyMiddleware",
 ]
 
 ROOT_URLCONF = "webapp.urls"

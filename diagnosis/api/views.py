@@ -29,7 +29,7 @@ from diagnosis.api.serializers import (
     diagnosis_address,
 )
 from diagnosis.cases import CaseError
-from diagnosis.errors import ContractError, ImageRefused
+from diagnosis.errors import ContractError, DecodersBusy, ImageRefused
 from diagnosis.media import MediaDamaged
 from diagnosis.models import Diagnosis
 from diagnosis.predictor import canary_predictor, stable_predictor
@@ -337,6 +337,12 @@ def _create(request: Request, sent: dict[str, Any]) -> tuple[Diagnosis, bool]:
     except ImageRefused as error:
         status = _REFUSAL_STATUS.get(error.code, 422)
         raise Problem(status, error.code, f"{error.message} {error.fix}", fix=error.fix) from error
+    except DecodersBusy as error:
+        busy = Problem(
+            503, "busy", "Too many images are being read just now, and nothing was stored."
+        )
+        busy.wait = error.retry_after_s
+        raise busy from error
     except OSError as error:
         raise Problem(
             503,

@@ -7,7 +7,6 @@ gives the same pixels for an upload and for its stored form.
 
 import io
 import itertools
-import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ from PIL import Image
 
 from diagnosis.errors import ImageRefused
 from diagnosis.imaging import jpeg, tiff
+from diagnosis.imaging.bounds import inspect
 from diagnosis.imaging.colour import Conversion, conversion
 from diagnosis.imaging.dicom import dicom_picture, is_dicom
 from diagnosis.imaging.jpeg import strip_jpeg_metadata
@@ -36,14 +36,9 @@ from diagnosis.words import gettext_noop as _
 __all__ = ["DecodedImage", "StoredImage", "decode", "strip_jpeg_metadata", "to_stored"]
 
 FORMATS = ("JPEG", "PNG", "TIFF", "BMP", "WEBP", "GIF")
-MAX_JPEG_SCANS = (
-    100  # cameras write 1 and encoders at most 10; each one costs a pass over all pixels
-)
 SCALED_DECODE_SIDE = 448  # a scaled decode keeps at least twice the canonical 224 pixels
 ORIENTATION_TAG = 0x0112
 TILE_TAGS = (322, 323)  # width and height of a TIFF file's tiles
-
-_SCAN = re.compile(rb"\xff\xda")  # never occurs inside the data of a scan
 
 
 @dataclass(frozen=True, eq=False)
@@ -172,6 +167,18 @@ def _as_png(decoded: DecodedImage) -> StoredImage:
     )
 
 
+def is_plain_jpeg(data: bytes) -> bool:
+    """Whether ``data`` is a JPEG that is kept as it is; only its header is read.
+
+    Raises:
+        ImageRefused: the header says that it cannot be taken.
+    """
+    if is_dicom(data):
+        return False
+    with _open(data)[0] as image:
+        return _is_plain_jpeg(image)
+
+
 def _open(data: bytes) -> tuple[Image.Image, bytes]:
     """Read the header only, and refuse what can be refused from it.
 
@@ -180,6 +187,7 @@ def _open(data: bytes) -> tuple[Image.Image, bytes]:
     """
     if not data:
         raise ImageRefused("empty_image", _("The file is empty."), _("Choose the file again."))
+    inspect(data)
     if data.startswith(tiff.RAW_STARTS):
         raise tiff.raw_photograph()
     if tiff.is_tiff(data):
@@ -197,8 +205,10 @@ def _open(data: bytes) -> tuple[Image.Image, bytes]:
     require_size(*tile)
     if frames > 1:
         raise several_frames(frames)
-    if image.format in ("JPEG", "MPO"):
-        _require_photograph(data, image.width * image.height)
+    if image.format in ("JPEG", "MPO") and jpeg.larger_picture_follows(
+        data, image.width * image.height
+    ):
+        raise reduced_picture()
     return image, data
 
 
@@ -221,19 +231,6 @@ def _unreadable(data: bytes) -> ImageRefused:
         _("The file is not an image that can be read."),
         _("Send a JPEG, PNG, TIFF, BMP, WebP, GIF or DICOM file."),
     )
-
-
-def _require_photograph(data: bytes, pixels: int) -> None:
-    """Of a JPEG file: few enough passes, and no larger picture behind the first one."""
-    if len(_SCAN.findall(data)) > MAX_JPEG_SCANS:
-        raise ImageRefused(
-            "too_many_scans",
-            _("The JPEG file is coded in more than {passes} passes."),
-            _("Export the picture again as an ordinary JPEG or PNG file."),
-            passes=MAX_JPEG_SCANS,
-        )
-    if jpeg.larger_picture_follows(data, pixels):
-        raise reduced_picture()
 
 
 def _is_plain_jpeg(image: Image.Image) -> bool:

@@ -47,6 +47,25 @@ def reduced_picture() -> ImageRefused:
     )
 
 
+def too_costly() -> ImageRefused:
+    """The file takes more work than a photograph of its size can."""
+    return ImageRefused(
+        "too_costly",
+        _("The file takes more time or memory to read than the photograph of a field can."),
+        _("Export the picture again as an ordinary JPEG, PNG or TIFF file and send that."),
+    )
+
+
+def too_many_scans(passes: int) -> ImageRefused:
+    """Each scan of a JPEG costs a pass over all its pixels."""
+    return ImageRefused(
+        "too_many_scans",
+        _("The JPEG file is coded in more than {passes} passes."),
+        _("Export the picture again as an ordinary JPEG or PNG file."),
+        passes=passes,
+    )
+
+
 def damaged() -> ImageRefused:
     """The file does not hold what its header promises."""
     return ImageRefused(

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.contrib.auth.models import AbstractBaseUser
 from django.core.files.uploadedfile import UploadedFile
 
-from diagnosis.errors import ImageRefused
+from diagnosis.errors import DecodersBusy, ImageRefused
 from diagnosis.media import require_room
 from diagnosis.models import Diagnosis
 from diagnosis.screening import diagnosis_run
@@ -20,6 +20,7 @@ from webapp.metrics import UPLOAD_REFUSALS
 
 logger = logging.getLogger(__name__)
 
+BUSY = "busy"  # the refusal that passes by itself
 FEW = 4  # files of one request that are screened while it waits
 
 
@@ -65,6 +66,8 @@ def _upload(
         )
     except ImageRefused as refusal:
         return _refused(name, refusal)
+    except DecodersBusy:
+        return _refused(name, _busy())
     except OSError as error:
         logger.error("An upload could not be kept: %s", error)
         return _refused(name, _not_kept())
@@ -78,6 +81,14 @@ def _upload(
 def _refused(name: str, refusal: ImageRefused) -> UploadResult:
     UPLOAD_REFUSALS.labels(refusal.code).inc()
     return UploadResult(name, refusal=refusal)
+
+
+def _busy() -> ImageRefused:
+    return ImageRefused(
+        BUSY,
+        _("Too many pictures are being read just now, and nothing of this one was stored."),
+        _("Send it again in a moment."),
+    )
 
 
 def _not_kept() -> ImageRefused:

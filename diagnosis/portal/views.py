@@ -17,7 +17,7 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from diagnosis import selectors, services
+from diagnosis import decoding, selectors, services
 from diagnosis.activation import NoMapError, activation_map, why_no_map
 from diagnosis.aggregate import FieldCounts
 from diagnosis.blinding import conceal, conceal_cases, is_kept
@@ -26,15 +26,15 @@ from diagnosis.cases import CaseError, image_damaged
 from diagnosis.corrections import corrections_of_patient, corrections_of_specimen
 from diagnosis.errors import ImageRefused, PredictorError
 from diagnosis.imaging.contract import LABELS
-from diagnosis.imaging.thumbnail import thumbnail
 from diagnosis.media import MediaDamaged, media_is_sound
 from diagnosis.models import Diagnosis, Priority
 from diagnosis.portal import wording
+from diagnosis.portal.busy import busy_response
 from diagnosis.portal.forms import AssignForm
 from diagnosis.portal.guide_views import guide_context
 from diagnosis.portal.permissions import ADD, ASSIGN, VIEW, WITHDRAW
 from diagnosis.portal.sign_state import sign_state
-from diagnosis.portal.uploads import fields_upload
+from diagnosis.portal.uploads import BUSY, fields_upload
 from diagnosis.reading_order import fields_in_order, next_unread, place_of
 from diagnosis.stored_images import damaged_of_specimen, image_read
 from patients.models import Patient, Specimen
@@ -174,7 +174,7 @@ def diagnosis_thumbnail(request: HttpRequest, pk: int) -> HttpResponse:
     """A small picture of the field, for pages that show many."""
     diagnosis = get_object_or_404(Diagnosis, pk=pk)
     try:
-        small = thumbnail(image_read(diagnosis))
+        small = decoding.thumbnail(image_read(diagnosis))
     except MediaDamaged as damage:
         return _placeholder(damage)
     except ImageRefused as refusal:
@@ -224,7 +224,9 @@ def _upload(request: HttpRequest, template: str, specimen: Specimen | None) -> H
     shown = sorted(results, key=lambda result: result.refusal is None)
     found = {"results": shown, "nothing_chosen": not results}
     if request.headers.get("X-Requested-With") == "fetch":
-        return render(request, "diagnosis/_upload_results.html", found)
+        # The script sends one file at a time, and one that finds no turn again.
+        busy = any(result.refusal and result.refusal.code == BUSY for result in results)
+        return busy_response() if busy else render(request, "diagnosis/_upload_results.html", found)
     context = _specimen(request, specimen) if specimen else _unassigned(request)
     return render(request, template, {**context, **found})
 

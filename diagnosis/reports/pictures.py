@@ -2,8 +2,8 @@
 
 import logging
 
+from diagnosis import decoding
 from diagnosis.errors import ImageRefused
-from diagnosis.imaging.thumbnail import thumbnail
 from diagnosis.media import MediaDamaged
 from diagnosis.models import Diagnosis
 from diagnosis.reports.content import Document
@@ -11,9 +11,15 @@ from diagnosis.stored_images import image_read
 
 logger = logging.getLogger(__name__)
 
+WAIT_S = 60.0  # for a turn: a report without one of its pictures would stay so
+
 
 def field_pictures(content: Document) -> dict[int, bytes]:
-    """A JPEG by number of each field whose stored image is still the one of ``content``."""
+    """A JPEG by number of each field whose stored image is still the one of ``content``.
+
+    Raises:
+        DecodersBusy: others are decoded all the while.
+    """
     ids = [field["id"] for field in content["fields"]]
     rows = Diagnosis.objects.in_bulk(ids)
     found = {}
@@ -30,6 +36,6 @@ def _picture(diagnosis: Diagnosis | None, sha256: str) -> bytes | None:
     if diagnosis is None or diagnosis.image_sha256 != sha256:
         return None
     try:
-        return thumbnail(image_read(diagnosis))
+        return decoding.thumbnail(image_read(diagnosis), wait_s=WAIT_S)
     except (MediaDamaged, ImageRefused):
         return None

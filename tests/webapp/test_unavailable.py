@@ -5,11 +5,13 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError, InterfaceError, OperationalError, ProgrammingError
 from django.db.backends.utils import CursorWrapper
 from django.test import Client
 from rest_framework.test import APIClient
 
+from tests.diagnosis.support import smear_jpeg
 from webapp.unavailable import trouble_of
 
 LOCKED = OperationalError("database is locked")
@@ -94,7 +96,8 @@ def test_writers_are_asked_to_come_again(
 ) -> None:
     patient = {"medical_record_number": "N-1", "name": "A"}
     told(api.post("/api/patients", patient), "database_busy")
-    told(client_signed_in.post("/patients/new", patient))
+    field = SimpleUploadedFile("field.jpg", smear_jpeg())
+    told(client_signed_in.post("/diagnoses/unassigned", {"fields": field}))
 
 
 @pytest.mark.django_db

@@ -1,11 +1,10 @@
 """Django admin as a whole: what it shows outside of any model's own pages is audited too."""
 
-from typing import Any
+from typing import Any, cast
 
 from django.contrib.admin import AdminSite
 from django.contrib.admin.views.autocomplete import AutocompleteJsonView
-from django.http import HttpRequest
-from django.http.response import HttpResponseBase
+from django.http import HttpRequest, HttpResponse
 
 from webapp.audit.services import listing_record
 
@@ -23,6 +22,6 @@ class _Suggestions(AutocompleteJsonView):
 class Administration(AdminSite):
     """The site at /admin/."""
 
-    def autocomplete_view(self, request: HttpRequest) -> HttpResponseBase:
+    def autocomplete_view(self, request: HttpRequest) -> HttpResponse:
         """Suggestions for a field that names another row."""
-        return _Suggestions.as_view(admin_site=self)(request)
+        return cast(HttpResponse, _Suggestions.as_view(admin_site=self)(request))

@@ -20,7 +20,7 @@ from patients.models import Specimen
 from tests.diagnosis.support import FakePredictor, document_jpeg, smear_jpeg
 
 LANDED = Path(__file__).with_name("landed_migrations.json")
-OURS = ("patients", "diagnosis", "audit")
+OURS = ("patients", "diagnosis", "audit", "accounts")
 
 
 def _content(path: Path) -> str:

@@ -19,6 +19,7 @@ from diagnosis.state import AmendmentKind, CaseStatus
 from patients.covering import Actor, ChangeRefused, Cover
 from patients.models import Patient, Specimen
 from webapp.audit.services import audit_record
+from webapp.typed import clean_text
 
 AMEND = "diagnosis.add_amendment"
 _SIGNED = (CaseStatus.SIGNED.value, CaseStatus.AMENDED.value)
@@ -100,7 +101,7 @@ def _require_amender(actor: Actor, reason: str) -> None:
                 "amend cases, such as a haematologist, to correct it. Nothing is changed."
             ),
         )
-    if not reason.strip():
+    if not clean_text(reason):
         raise ChangeRefused(
             "reason_missing",
             _(
@@ -122,11 +123,11 @@ def _correction(
         to_patient=to_patient,
         specimen=specimen,
         changes=[
-            {"field": name, "from": _text(old), "to": _text(new)}
+            {"field": name, "from": _kept(old), "to": _kept(new)}
             for name, (old, new) in changes.items()
         ],
         author=actor if isinstance(actor, User) else None,
-        reason=reason.strip(),
+        reason=clean_text(reason),
     )
 
 
@@ -152,8 +153,10 @@ def _state(correction: IdentityCorrection, case: Case) -> None:
     )
 
 
-def _text(value: Any) -> str | None:
-    """As it is kept: text, or ISO 8601."""
+def _kept(value: Any) -> Any:
+    """As it is kept: text, or ISO 8601; a patient by name and record number."""
     if value is None:
         return None
+    if isinstance(value, Patient):
+        return {"name": value.name, "medical_record_number": value.medical_record_number}
     return value.isoformat() if isinstance(value, date) else str(value)

@@ -11,6 +11,7 @@ from django.utils.translation import gettext as _
 from diagnosis.cases import CaseError, case_refresh, require_open
 from diagnosis.models import Case, Diagnosis, Withdrawal
 from webapp.audit.services import audit_record
+from webapp.typed import clean_text
 
 
 def field_withdraw(*, actor: AbstractBaseUser, diagnosis: Diagnosis, reason: str) -> Withdrawal:
@@ -22,7 +23,8 @@ def field_withdraw(*, actor: AbstractBaseUser, diagnosis: Diagnosis, reason: str
         CaseError: there is no reason, it was withdrawn before, the case is signed, or it was read
             and ``actor`` may not read fields.
     """
-    if not reason.strip():
+    reason = clean_text(reason)
+    if not reason:
         raise CaseError(
             "reason_missing", _("Give a reason: it stands in the record and the report.")
         )
@@ -35,7 +37,7 @@ def field_withdraw(*, actor: AbstractBaseUser, diagnosis: Diagnosis, reason: str
         withdrawal = Withdrawal.objects.create(
             diagnosis=row,
             author=actor,  # type: ignore[misc]
-            reason=reason.strip(),
+            reason=reason,
         )
         audit_record(
             actor=actor,

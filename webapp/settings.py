@@ -229,7 +229,7 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, object]] = [
 AUTHENTICATION_BACKENDS = ["webapp.accounts.backends.AccountBackend"]
 # What administrators give though they do not have it (webapp.accounts.rights): sending fields in
 # judges nothing.
-HANDED_OUT = ["diagnosis.add_diagnosis"]
+HANDED_OUT = ["diagnosis.add_diagnosis", "diagnosis.add_withdrawal"]
 LOGIN_URL = "login"
 LOGIN_REDIRECT_URL = "/"
 LOGOUT_REDIRECT_URL = "login"

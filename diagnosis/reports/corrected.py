@@ -11,6 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from patients.models import Objective, Sex, Site, Stain
+from webapp.typed import isolated
 
 _LABELS: dict[str, Promise] = {
     "patient": _("Patient"),
@@ -45,16 +46,18 @@ def changed(changes: Iterable[Mapping[str, Any]], moment: Callable[[str], str]) 
         moment: prints a time given in ISO 8601.
     """
 
-    def printed(field: str, value: str | None) -> str:
+    def printed(field: str, value: Any) -> str:
         if value is None:
             return gettext("not stated")
+        if field == "patient":
+            return f"{isolated(value['name'])} ({isolated(value['medical_record_number'])})"
         if field in _CHOICES:
             return str(dict(_CHOICES[field].choices).get(value, value))
         if field in _TIMES:
             return moment(value)
         if field == "date_of_birth":
             return date_format(date.fromisoformat(value), "j M Y")
-        return value
+        return isolated(value)
 
     return [
         Changed(

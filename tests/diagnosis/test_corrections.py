@@ -1,6 +1,7 @@
 """Who a signed case is about changes by amendment alone, and both patients' records say so."""
 
 import json
+import re
 
 import pytest
 from django.contrib.auth.models import Group, User
@@ -105,7 +106,11 @@ def test_a_specimen_of_a_signed_case_moves_by_amendment(
         assert (correction.author, correction.reason) == (clinician, REASON)
     assert list(corrections_of_specimen(specimen)) == [correction]
     assert correction.changes == [
-        {"field": "patient", "from": "Ada Example (MRN-1)", "to": "Berta Other (MRN-2)"}
+        {
+            "field": "patient",
+            "from": {"name": "Ada Example", "medical_record_number": "MRN-1"},
+            "to": {"name": "Berta Other", "medical_record_number": "MRN-2"},
+        }
     ]
     actions = set(AuditEvent.objects.filter(actor=clinician).values_list("action", flat=True))
     assert {"case.amendment_opened", "case.identity_corrected", "specimen.updated"} <= actions
@@ -129,7 +134,7 @@ def test_the_next_report_is_amended_and_says_from_what_to_what(
     assert content["patient"]["name"] == "Berta Other"
     printed = sheet(content, list(second.signatures), preliminary=False)
     assert printed.state == "amended"
-    notes = "\n".join(line.text for line in printed.notes)
+    notes = re.sub("[\u2068\u2069]", "", "\n".join(line.text for line in printed.notes))
     assert "Patient: Ada Example (MRN-1), corrected to Berta Other (MRN-2)" in notes
     assert "Accession number: S-1, corrected to S-9" in notes
     assert "Received: not stated, corrected to 4 Mar 2026" in notes

@@ -1,5 +1,6 @@
 """Whoever finds no turn to have a picture decoded hears so, and nothing is lost or left behind."""
 
+import io
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
@@ -7,6 +8,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from PIL import Image
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
@@ -133,7 +135,9 @@ def test_a_picture_beyond_its_budget_is_refused_and_not_kept(
 ) -> None:
     tiny = Budget(cpu_s=0.0001, memory=2**31, wall_s=300.0)
     monkeypatch.setattr("diagnosis.decoding.process.budget", lambda pixels: tiny)
-    document = refused(post(api, TOO_COSTLY["tiff: directories"][:300]), 422, "too_costly")
+    picture = io.BytesIO()
+    Image.open(io.BytesIO(smear_jpeg(1, 1600, 1200))).save(picture, "PNG")
+    document = refused(post(api, picture.getvalue()), 422, "too_costly")
     assert document["fix"].startswith("Export the picture again")
     assert nothing_kept()
 

@@ -156,7 +156,8 @@ def test_nobody_marks_or_unmarks_a_patient(
     drawn: list[Specimen], api: APIClient, admin_client: Client, real: Specimen
 ) -> None:
     for patient, other in ((drawn[0].patient, False), (real.patient, True)):
-        api.patch(f"/api/patients/{patient.pk}", {"is_demonstration": other})
+        answer = api.patch(f"/api/patients/{patient.pk}", {"is_demonstration": other})
+        assert answer.status_code == 400
         form = {"medical_record_number": "X-1", "name": "N", "sex": "other"}
         if other:
             form["is_demonstration"] = "on"
@@ -166,7 +167,7 @@ def test_nobody_marks_or_unmarks_a_patient(
         assert patient.name == "N"
         Patient.objects.filter(pk=patient.pk).update(medical_record_number=f"Y-{patient.pk}")
     body = {"medical_record_number": "M-9", "name": "N", "is_demonstration": True}
-    assert api.post("/api/patients", body).json()["is_demonstration"] is False
+    assert api.post("/api/patients", body).json()["errors"].keys() == {"is_demonstration"}
 
 
 def test_every_page_that_shows_it_says_so_and_no_other_does(

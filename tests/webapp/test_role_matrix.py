@@ -234,6 +234,9 @@ def test_every_address_with_every_method_stands_in_the_table(site: Site) -> None
     assert not gone, f"Take out of tests/webapp/role_table.py, nothing takes it: {', '.join(gone)}."
 
 
+REFUSAL_ON_RECORD = re.compile(r"INSERT INTO .audit_auditevent.")
+
+
 @pytest.mark.parametrize("who", [*ROLES, "-"])
 def test_each_role_may_exactly_what_the_table_says(site: Site, who: str) -> None:
     written: list[str] = []
@@ -252,8 +255,8 @@ def test_each_role_may_exactly_what_the_table_says(site: Site, who: str) -> None
         if who not in allowed:
             if status != refusal(who, route) or not is_refusal(response):
                 wrong.append(f"{method} /{route} is not refused: {status}")
-            if written:
-                wrong.append(f"{method} /{route} is refused and writes: {written[0]}")
+            if others := [sql for sql in written if not REFUSAL_ON_RECORD.match(sql)]:
+                wrong.append(f"{method} /{route} is refused and writes: {others[0]}")
         elif is_refusal(response):
             wrong.append(f"{method} /{route} is refused: {status}")
         elif status == 500 or (status == 404 and route != CATCH_ALL):

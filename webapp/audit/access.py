@@ -1,9 +1,9 @@
 """Who signed in and out, who tried to, and who was refused what."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
-from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.contrib.auth.signals import user_logged_in, user_logged_out, user_login_failed
@@ -15,8 +15,8 @@ from webapp.audit.models import AuditEvent
 from webapp.audit.services import audit_record
 
 FAILED = "user.sign_in_failed"
-# So many an account and time to cool off are on record; a guesser cannot fill the trail.
-FAILED_KEPT = 10
+# So many an account and so long are on record; a guesser cannot fill the trail.
+FAILED_KEPT, FAILED_WITHIN = 10, timedelta(minutes=15)
 
 
 @receiver(user_logged_in)
@@ -39,7 +39,7 @@ def _sign_in_failed(
     if user is None or user.is_authenticated:
         return  # a wrong password at signing, which has an event of its own
     tried = User.objects.filter(username=credentials.get("username") or "").first()
-    since = timezone.now() - settings.AXES_COOLOFF_TIME
+    since = timezone.now() - FAILED_WITHIN
     kept = AuditEvent.objects.filter(
         action=FAILED, target_id=str(tried.pk) if tried else "-", at__gt=since
     )

@@ -51,6 +51,8 @@ def test_a_new_field_is_answered_with_its_stored_diagnosis(
         "model": {"name": "all_smear", "version": 7, "digest": "c" * 64, "architecture": "test"},
         "specimen": "S-1",
         "is_demonstration": False,
+        "withdrawn": None,
+        "colour_conversion": "",
         "file_name": "field 1.jpg",
         "failure": "",
         "links": {
@@ -313,7 +315,7 @@ def test_the_number_of_queries_is_bounded(
     django_assert_max_num_queries: DjangoAssertNumQueries,
 ) -> None:
     api.get("/api/diagnoses")  # permissions' content types are cached per process
-    with django_assert_max_num_queries(27):
+    with django_assert_max_num_queries(28):
         assert post(api, smear, specimen="S-1").status_code == 201
     with django_assert_max_num_queries(8):
         assert post(api, smear, specimen="S-1").status_code == 200

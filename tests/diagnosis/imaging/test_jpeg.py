@@ -147,7 +147,7 @@ def test_damage_is_still_refused(kind: str, damage: str) -> None:
 def test_what_would_cost_much_is_not_walked_through() -> None:
     data = CLEAN["plain"]
     comments = data[:2] + b"\xff\xfe\0\2" * (MAX_SEGMENTS + 1) + data[2:]
-    with pytest.raises(ImageRefused, match="damaged_image"):
+    with pytest.raises(ImageRefused, match="too_costly"):
         to_stored(comments)
     intervals = b"\0\xff\xd1" * (MAX_INTERVALS + 1)
     assert list(without_surplus(data[:-2] + intervals + data[-2:])) == []

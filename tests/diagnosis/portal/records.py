@@ -75,10 +75,15 @@ def publish_contract(store: Path, version: int = 1) -> str:
     return ModelContract.load(path.parent.parent).digest
 
 
-def received(user: User, specimen: Specimen | None, upload: bytes | None = None) -> Diagnosis:
+def received(
+    user: User,
+    specimen: Specimen | None,
+    upload: bytes | None = None,
+    file_name: str = "field.png",
+) -> Diagnosis:
     """A field that waits for the model."""
     diagnosis, _ = diagnosis_create(
-        actor=user, upload=upload or png(), file_name="field.png", specimen=specimen
+        actor=user, upload=upload or png(), file_name=file_name, specimen=specimen
     )
     return diagnosis
 
@@ -92,10 +97,11 @@ def screened(
     ood_score: float = 4.2,
     digest: str = "d" * 64,
     upload: bytes | None = None,
+    file_name: str = "field.png",
 ) -> Diagnosis:
     """A field with the model's answer."""
     return _finish(
-        received(user, specimen, upload),
+        received(user, specimen, upload, file_name),
         Status.SCREENED,
         outcome=outcome,
         predicted_class=LABELS[int(np.argmax(probabilities))],

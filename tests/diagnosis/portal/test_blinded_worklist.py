@@ -75,7 +75,7 @@ def test_pages_cost_the_same_however_many_rows(
         records.screened(clinician, specimen)
     with django_assert_max_num_queries(10):
         assert len(rows(client_signed_in)) == 7
-    with django_assert_max_num_queries(21):
+    with django_assert_max_num_queries(23):
         assert client_signed_in.get("/specimens/H26-1").status_code == 200
     shown = list(Diagnosis.objects.all())
     with django_assert_num_queries(1):

@@ -108,9 +108,9 @@ def test_a_corrected_specimen_shows_on_both_patients_and_the_case(
     ):
         page = client_signed_in.get(address).text
         assert "Specimen <bdi>H26-1</bdi> was moved to another patient" in page
-        assert "<del><bdi>Ada Example (MRN-7)</bdi></del>" in page
-        assert "<ins><bdi>Berta Other (MRN-8)</bdi></ins>" in page
-        assert "<del><bdi>Wright-Giemsa</bdi></del> → <ins><bdi>Giemsa</bdi></ins>" in page
+        assert "<del><bdi>Ada Example</bdi> (<bdi>MRN-7</bdi>)</del>" in page
+        assert "<ins><bdi>Berta Other</bdi> (<bdi>MRN-8</bdi>)</ins>" in page
+        assert "<del>Wright-Giemsa</del> → <ins>Giemsa</ins>" in page
         assert REASON in page
         assert "<bdi>clinician</bdi>" in page
 

@@ -46,7 +46,7 @@ def case(reader_of_arabic: User, settings: Settings) -> Case:
     patient = Patient.objects.create(medical_record_number=NUMBER, name=NAME)
     specimen = Specimen.objects.create(patient=patient, accession_number=ACCESSION)
     for index in range(2):
-        field = records.screened(reader_of_arabic, specimen)
+        field = records.screened(reader_of_arabic, specimen, file_name=FILE)
         review_create(
             actor=reader_of_arabic,
             diagnosis=field,
@@ -55,7 +55,6 @@ def case(reader_of_arabic: User, settings: Settings) -> Case:
             reason=REASON,
         )
     diagnosis_create(actor=reader_of_arabic, upload=records.png(), file_name=FILE)
-    Diagnosis.objects.filter(specimen=specimen).update(file_name=FILE)
     case = Case.objects.get()
     Case.objects.filter(pk=case.pk).update(assignee=reader_of_arabic)
     SavedView.objects.create(user=reader_of_arabic, name=VIEW, query="search=" + NUMBER)

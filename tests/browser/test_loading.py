@@ -11,8 +11,8 @@ from tests.waiting import WITHIN_S
 pytestmark = pytest.mark.browser
 
 
-# The page's timer in the test's hand: `overdue()` is what happens once its time is up. DevTools lets
-# nobody ask a page that is being left, so it says on the console what it does, and tells the next.
+# The page's timer in the test's hand: `overdue()` is what happens once its time is up. DevTools
+# lets nobody ask a page that is being left, so it uses the console, and tells the next page.
 TAKE_THE_CLOCK = """
   const line = document.querySelector("[data-loading]");
   const timers = new Map();

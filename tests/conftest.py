@@ -4,16 +4,17 @@ import os
 import secrets
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.product import Product, Served, copy_product
+from tests.waiting import WITHIN_MS, WITHIN_S
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
     from django.test import Client
-    from playwright.sync_api import Browser, Page
+    from playwright.sync_api import Browser, BrowserContext, Page
     from pytest_django.fixtures import SettingsWrapper
     from rest_framework.test import APIClient
 
@@ -65,6 +66,12 @@ def _media(settings: "SettingsWrapper", tmp_path: Path) -> None:
     settings.MEDIA_ROOT = tmp_path / "media"
 
 
+@pytest.fixture(autouse=True)
+def _probes_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The product gives its database less than a second for a probe, a busy machine more."""
+    monkeypatch.setattr("webapp.health.ANSWER_WITHIN_S", WITHIN_S)
+
+
 @pytest.fixture
 def clinician(db: None, django_user_model: "type[User]") -> "User":
     """A haematologist, ``clinician``, whose password nobody knows."""
@@ -111,13 +118,27 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
-    """Headless Chromium from the system's packages; CHROMIUM names another."""
-    from playwright.sync_api import sync_playwright
+    """Headless Chromium from the system's packages; CHROMIUM names another.
+
+    Whatever a test waits for in it has minutes: Playwright's own five seconds are too few on a
+    machine that has other things to do.
+    """
+    from playwright.sync_api import Browser, expect, sync_playwright
+
+    new_context = Browser.new_context
+
+    def patient(self: Browser, **options: Any) -> "BrowserContext":
+        context = new_context(self, **options)
+        context.set_default_timeout(WITHIN_MS)
+        return context
+
+    expect.set_options(timeout=WITHIN_MS)
 
     with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
         # Playwright leaves an event loop running, and Django would refuse its ORM to all tests
         # that come later in this process.
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
+        patch.setattr(Browser, "new_context", patient)
         browser = playwright.chromium.launch(
             executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
             args=[

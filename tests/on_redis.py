@@ -10,8 +10,7 @@ from redis import Redis
 from redis.exceptions import RedisError
 
 from tests.on_mariadb import _program, free_port
-
-START_WITHIN_S = 20
+from tests.waiting import WITHIN_S
 
 
 @contextmanager
@@ -21,7 +20,7 @@ def redis(folder: Path, port: int | None = None) -> Iterator[str]:
     options = ["--bind", "127.0.0.1", "--port", str(port), "--save", "", "--dir", str(folder)]
     server = subprocess.Popen([_program("redis-server"), *options], stdout=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + START_WITHIN_S
+        deadline = time.monotonic() + WITHIN_S
         while True:
             try:
                 Redis(port=port).ping()

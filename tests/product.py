@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.on_mariadb import free_port
+from tests.waiting import WITHIN_S
 
 ROOT = Path(__file__).resolve().parent.parent
 PARTS = ("webapp", "diagnosis", "patients", "export", "manage.py", "pyproject.toml")
-READY_WITHIN_S = 300
 KEY = "a-key-for-tests-and-nothing-else-0123456789"
 
 
@@ -88,7 +88,7 @@ class Product:
 
     def __exit__(self, *error: object) -> None:
         self.process.terminate()
-        self.process.wait(timeout=300)
+        self.process.wait(timeout=WITHIN_S)
 
     def wait_until_ready(self) -> None:
         """Wait until it answers.
@@ -96,7 +96,7 @@ class Product:
         Raises:
             RuntimeError: it ended or took too long; with its output.
         """
-        deadline = time.monotonic() + READY_WITHIN_S
+        deadline = time.monotonic() + WITHIN_S
         while not self.answers():
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"The product did not start:\n{self.log.read_text()}")

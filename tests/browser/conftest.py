@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, StorageState
 from diagnosis.imaging.contract import LABELS
 from tests.browser import images
 from tests.product import KEY, Served, clean_environment
+from tests.waiting import WITHIN_S
 
 CLASS_FOLDERS = dict(zip(LABELS, ("Benign", "Early", "Pre", "Pro"), strict=True))
 
@@ -66,9 +67,9 @@ def specimen(api: requests.Session, served: Served) -> str:
     """The accession number of a new specimen of a new patient."""
     number = f"B-{uuid4().hex[:8]}".upper()
     patient = {"medical_record_number": f"MRN-{number}", "name": "Browser Example"}
-    made = api.post(f"{served.url}/api/patients", json=patient, timeout=30)
+    made = api.post(f"{served.url}/api/patients", json=patient, timeout=WITHIN_S)
     body = {"accession_number": number, "patient": made.json()["id"]}
-    answer = api.post(f"{served.url}/api/specimens", json=body, timeout=30)
+    answer = api.post(f"{served.url}/api/specimens", json=body, timeout=WITHIN_S)
     assert answer.status_code == 201, answer.text
     return number
 
@@ -82,7 +83,7 @@ def upload(signed_in: Page, specimen: str) -> Callable[..., Page]:
         signed_in.get_by_label("Upload fields").set_input_files(files)
         signed_in.get_by_role("button", name="Upload and screen").click()
         summary = signed_in.locator("[data-upload-summary]").filter(has_text="stored.")
-        summary.wait_for(timeout=30_000)
+        summary.wait_for()
         return signed_in
 
     return send

@@ -13,13 +13,13 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
 from tests.product import ROOT, Product, copy_product
+from tests.waiting import WITHIN_MS
 
 FOLDER = ROOT / "docs/screenshots"
 SIZE = {"width": 1280, "height": 1100}
 PASSWORD = "a-password-for-three-pictures"
 VARIABLES = {"DEMO_PASSWORD": PASSWORD, "DEMONSTRATION": "true"}
 CASE = "/specimens/DEMO-1"
-DRAWN_WITHIN_MS = 60_000
 
 
 def main() -> None:
@@ -45,9 +45,9 @@ def sign_in(page: Page) -> None:
     page.get_by_label("Username").fill("demo")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    page.get_by_role("link", name="DEMO-1").first.wait_for(timeout=DRAWN_WITHIN_MS)
+    page.get_by_role("link", name="DEMO-1").first.wait_for(timeout=WITHIN_MS)
     page.goto(CASE)
-    page.locator("[data-live]:not([data-waiting]) .gallery").wait_for(timeout=DRAWN_WITHIN_MS)
+    page.locator("[data-live]:not([data-waiting]) .gallery").wait_for(timeout=WITHIN_MS)
 
 
 def walk(page: Page) -> None:

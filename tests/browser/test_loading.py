@@ -1,42 +1,67 @@
 """Somebody who waits for a page is told that it is being loaded."""
 
+import time
+from collections.abc import Callable
+
 import pytest
 from playwright.sync_api import Dialog, Page, Route, expect
+
+from tests.waiting import WITHIN_S
 
 pytestmark = pytest.mark.browser
 
 
-# DevTools lets nobody ask a page that is being left, so it has to tell the one after it.
-REMEMBER = """
+# The page's timer in the test's hand: `overdue()` is what happens once its time is up. DevTools
+# lets nobody ask a page that is being left, so it uses the console, and tells the next page.
+TAKE_THE_CLOCK = """
   const line = document.querySelector("[data-loading]");
-  const remember = () => (sessionStorage.said = line.textContent);
-  new MutationObserver(remember).observe(line, { childList: true });
+  const timers = new Map();
+  window.setTimeout = (work, milliseconds) => {
+    timers.set(timers.size + 1, work);
+    console.log(`due in ${milliseconds}`);
+    return timers.size;
+  };
+  window.clearTimeout = (number) => timers.set(number, () => {});
+  window.overdue = () => {
+    for (const work of timers.values()) work();
+    console.log(`said: ${line.textContent}`);
+    sessionStorage.said = line.textContent;
+  };
 """
+
+
+def leave(page: Page, name: str) -> None:
+    """Follow a link; return when the page has been asked whether it may be left."""
+    with page.expect_console_message(lambda message: message.text == "due in 500"):
+        page.get_by_role("link", name=name).click(no_wait_after=True)
 
 
 def test_a_page_that_is_slow_says_so(signed_in: Page) -> None:
     page = signed_in
     held: list[Route] = []
     page.goto("/")
-    page.evaluate(REMEMBER)
+    page.evaluate(TAKE_THE_CLOCK)
+    page.evaluate("addEventListener('beforeunload', () => queueMicrotask(overdue))")
     page.route("**/dashboard", lambda route: held.append(route))
-    page.get_by_role("link", name="Dashboard").click(no_wait_after=True)
-    page.wait_for_timeout(1000)  # twice what a page may take without a word
+    with page.expect_console_message(lambda message: message.text == "said: Loading…"):
+        leave(page, "Dashboard")
+    wait_in(page, lambda: held)
     held[0].continue_()
     page.wait_for_url("**/dashboard")
-    assert page.evaluate("sessionStorage.said") == "Loading…"
     expect(page.locator("[data-loading]")).to_be_empty()
     page.go_back()
     expect(page.locator("[data-loading]")).to_be_empty()
 
 
 def test_a_page_that_is_quick_says_nothing(signed_in: Page) -> None:
+    """Its time is not up when the next one is there."""
     page = signed_in
     page.goto("/")
-    page.evaluate(REMEMBER)
-    page.get_by_role("link", name="Patients").click()
+    page.evaluate(TAKE_THE_CLOCK)
+    page.evaluate("addEventListener('pagehide', () => (sessionStorage.said = line.textContent))")
+    leave(page, "Patients")
     page.wait_for_url("**/patients/")
-    assert page.evaluate("sessionStorage.said") is None
+    assert page.evaluate("sessionStorage.said") == ""
 
 
 def test_whoever_stays_on_a_page_waits_for_nothing(signed_in: Page) -> None:
@@ -44,6 +69,7 @@ def test_whoever_stays_on_a_page_waits_for_nothing(signed_in: Page) -> None:
     page = signed_in
     page.goto("/")
     page.mouse.click(2, 400)  # no question is asked of a page that nobody has touched
+    page.evaluate(TAKE_THE_CLOCK)
     page.evaluate("addEventListener('beforeunload', (event) => event.preventDefault())")
     asked: list[str] = []
 
@@ -52,8 +78,17 @@ def test_whoever_stays_on_a_page_waits_for_nothing(signed_in: Page) -> None:
         dialog.dismiss()
 
     page.on("dialog", stay)
-    page.get_by_role("link", name="Dashboard").click(no_wait_after=True)
-    page.wait_for_timeout(1000)
+    leave(page, "Dashboard")
+    wait_in(page, lambda: asked)
+    page.evaluate("overdue()")
     assert asked == ["beforeunload"]
     expect(page.locator("[data-loading]")).to_be_empty()
     assert page.url.endswith("/")
+
+
+def wait_in(page: Page, condition: Callable[[], object]) -> None:
+    """Until ``condition`` holds, which Playwright's own events bring about."""
+    deadline = time.monotonic() + WITHIN_S
+    while not condition():
+        assert time.monotonic() < deadline
+        page.wait_for_timeout(20)

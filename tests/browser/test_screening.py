@@ -11,6 +11,7 @@ from playwright.sync_api import Browser, Page, StorageState, expect
 
 from diagnosis.imaging.contract import LABELS
 from tests.product import Served
+from tests.waiting import WITHIN_S
 
 pytestmark = pytest.mark.browser
 
@@ -108,7 +109,7 @@ def test_many_fields_are_left_to_the_worker_and_their_progress_is_seen(
     page = upload(*files)
     expect(page.locator("[data-upload-summary]")).to_have_text("24 of 24 stored.")
     expect(page.locator(".gallery li")).to_have_count(24)
-    expect(page.locator("[data-waiting]")).to_have_count(0, timeout=60_000)
+    expect(page.locator("[data-waiting]")).to_have_count(0)
     expect(page.locator(".gallery .badge--waiting")).to_have_count(0)
     expect(page.locator(".progress")).to_have_count(0)
     assert len(thumbnails) == len(set(thumbnails)), "a picture was loaded twice"
@@ -203,4 +204,4 @@ def test_page_works_without_javascript(
 
 def diagnose(api: requests.Session, served: Served, file: Path) -> requests.Response:
     body = {"image": base64.b64encode(file.read_bytes()).decode()}
-    return api.post(f"{served.url}/api/diagnose", json=body, timeout=30)
+    return api.post(f"{served.url}/api/diagnose", json=body, timeout=WITHIN_S)

@@ -1,7 +1,7 @@
 """Sending many files: folders, refusals, a lost connection, an ended session, sending again."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,18 +9,9 @@ from playwright.sync_api import Locator, Page, Route, StorageState, expect
 
 from tests.product import Served
 
-pytestmark = [pytest.mark.browser, pytest.mark.usefixtures("patient")]
+pytestmark = pytest.mark.browser
 
 FIELDS = 6
-WAIT_MS = 300_000
-
-
-@pytest.fixture
-def patient() -> Iterator[None]:
-    """Playwright's own five seconds are too few on a machine that has other things to do."""
-    expect.set_options(timeout=WAIT_MS)
-    yield
-    expect.set_options(timeout=5_000)
 
 
 @pytest.fixture
@@ -132,15 +123,15 @@ def test_a_lost_connection_is_waited_for_and_nothing_is_stored_twice(
     expect(summary(case)).to_have_text("Connection lost, going on when it is back.")
     expect(case.locator("[data-upload-results]")).to_contain_text("Waiting for the connection")
     mend()
-    expect(summary(case)).to_have_text("6 of 6 stored.", timeout=WAIT_MS)
-    expect(case.locator(".gallery li")).to_have_count(FIELDS, timeout=WAIT_MS)
+    expect(summary(case)).to_have_text("6 of 6 stored.")
+    expect(case.locator(".gallery li")).to_have_count(FIELDS)
 
     case.context.set_offline(True)
     case.get_by_label("Upload fields").set_input_files(smears[0])
     send(case)
     expect(summary(case)).to_have_text("Connection lost, going on when it is back.")
     case.context.set_offline(False)
-    expect(summary(case)).to_have_text("1 of 1 stored.", timeout=WAIT_MS)
+    expect(summary(case)).to_have_text("1 of 1 stored.")
     expect(case.locator(".gallery li")).to_have_count(FIELDS + 1)
 
 
@@ -225,7 +216,7 @@ def test_a_file_that_never_gets_through_does_not_hold_up_the_others(
     choose(case, folder)
     case.evaluate("setInterval(() => dispatchEvent(new Event('online')), 100)")  # no long pauses
     send(case)
-    expect(summary(case)).to_contain_text("5 of 6 stored. Not stored: 1;", timeout=WAIT_MS)
+    expect(summary(case)).to_contain_text("5 of 6 stored. Not stored: 1;")
     expect(case.locator('[data-result="refused"]')).to_contain_text(
         "The connection broke each time this file was sent"
     )

@@ -237,6 +237,6 @@ def open_field(page: Page, smear: Path) -> None:
     page.get_by_role("button", name="Register specimen").click()
     page.get_by_label("Upload fields").set_input_files(smear)
     page.get_by_role("button", name="Upload and screen").click()
-    page.locator("[data-upload-results] strong a").wait_for(timeout=30_000)
+    page.locator("[data-upload-results] strong a").wait_for()
     page.locator(".gallery a").first.click()
     page.wait_for_url(re.compile(r"/diagnoses/\d+$"))

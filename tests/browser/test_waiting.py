@@ -21,7 +21,7 @@ def test_result_appears_once_a_model_is_promoted(
     variables = {"DEMO_PASSWORD": PASSWORD, "MODEL_STORE": str(store.parent)}
     with Product(copy_product(tmp_path / "product"), variables) as product:
         product.wait_until_ready()
-        page = browser.new_page(base_url=product.url)
+        page = browser.new_context(base_url=product.url).new_page()
         page.goto("/login")
         page.get_by_label("Username").fill("demo")
         page.get_by_label("Password").fill(PASSWORD)
@@ -32,9 +32,9 @@ def test_result_appears_once_a_model_is_promoted(
         page.locator("[data-upload-results] a").click()
         expect(page.get_by_role("heading", name="Waiting for the model")).to_be_visible()
         promote(store)
-        expect(page.get_by_role("heading", name="Input checks")).to_be_visible(timeout=45_000)
+        expect(page.get_by_role("heading", name="Input checks")).to_be_visible()
         expect(page.get_by_role("heading", name="Waiting for the model")).to_have_count(0)
-        page.close()
+        page.context.close()
 
 
 def promote(store: Path) -> None:

@@ -3,21 +3,29 @@
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 
 import pytest
 import requests
 
 from diagnosis.imaging.contract import ModelContract
+from diagnosis.predictors import tf_serving
 from diagnosis.predictors.addresses import model_urls
 from diagnosis.predictors.store import read_live, version_dir
 from tests.on_mariadb import free_port
 from tests.product import ROOT, clean_environment
+from tests.tfserving.patience import PATIENT
+from tests.waiting import WITHIN_S, wait_until
 
 STORE = ROOT / "serving/models"
 NAME = "all_smear"
-STARTS_WITHIN_S = 60
+
+
+@pytest.fixture
+def patient_client(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The product's own client gives a model server minutes, as every wait of a test has."""
+    monkeypatch.setattr(tf_serving, "Patience", lambda: PATIENT)
+    monkeypatch.setattr("export.serving.REQUEST_SECONDS", WITHIN_S)
 
 
 @pytest.fixture(scope="session")
@@ -35,15 +43,16 @@ def graph_server() -> Iterator[str]:
     environment = clean_environment(TF_CPP_MIN_LOG_LEVEL="2")
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     url = f"http://127.0.0.1:{port}/v1/models/{NAME}"
-    deadline = time.monotonic() + STARTS_WITHIN_S
+
+    def answers() -> bool:
+        assert process.poll() is None, "the model server did not start"
+        try:
+            return requests.get(url, timeout=WITHIN_S).ok
+        except requests.ConnectionError:
+            return False
+
     try:
-        while True:
-            try:
-                requests.get(url, timeout=5).raise_for_status()
-                break
-            except requests.RequestException:
-                assert time.monotonic() < deadline, "the model server did not start"
-                time.sleep(0.1)
+        wait_until(answers)
         yield url
     finally:
         process.kill()

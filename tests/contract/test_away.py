@@ -2,7 +2,6 @@
 
 import io
 import json
-import time
 from functools import partialmethod
 from pathlib import Path
 
@@ -23,15 +22,23 @@ from tests.diagnosis.steps import make_due
 from tests.diagnosis.support import encode
 from tests.on_mariadb import free_port
 from tests.tfserving.model_server import ModelServer, Store
+from tests.tfserving.patience import Clock
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patient_client")]
 FIELD = encode("JPEG", draw_smear(1, 480, 640), quality=92)
 
 
 @pytest.fixture
-def port(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> int:
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """Of every circuit."""
+    clock = Clock()
+    monkeypatch.setattr(Circuit, "__init__", partialmethod(Circuit.__init__, clock=clock))
+    return clock
+
+
+@pytest.fixture
+def port(settings: Settings, clock: Clock) -> int:
     """Where nobody listens yet, and the product looks for its model."""
-    monkeypatch.setattr(Circuit, "__init__", partialmethod(Circuit.__init__, rest_s=0.1))
     port = free_port()
     settings.PREDICTOR_URL = f"http://127.0.0.1:{port}/v1/models/all_smear"
     return port
@@ -66,7 +73,7 @@ def test_it_is_degraded_and_alive(waiting: Diagnosis, client: Client) -> None:
 
 
 def test_it_is_finished_when_the_model_is_back(
-    waiting: Diagnosis, port: int, client: Client
+    waiting: Diagnosis, port: int, clock: Clock, client: Client
 ) -> None:
     make_due(waiting)
     diagnoses_run_due()
@@ -74,7 +81,7 @@ def test_it_is_finished_when_the_model_is_back(
     assert waiting.status == Status.RECEIVED
     with ModelServer(Store(STORE), port):
         assert client.get("/readyz").json()["model"] == "ok"
-        time.sleep(0.1)
+        clock.now += 60
         make_due(waiting)
         assert diagnoses_run_due() == 1
     waiting.refresh_from_db()

@@ -16,8 +16,8 @@ from diagnosis.imaging.contract import ModelContract
 from diagnosis.predictors.tf_serving import TFServingPredictor
 from diagnosis.predictors.wire import read_state
 from tests.diagnosis.support import make_contract
-from tests.tfserving.impatient import IMPATIENT
 from tests.tfserving.model_server import Asked, ModelServer, Reply
+from tests.tfserving.patience import PATIENT
 
 CASES: dict[str, dict[str, Any]] = {
     case["case"]: case
@@ -63,7 +63,7 @@ def ask(case: dict[str, Any], contract: ModelContract, count: int = 1) -> tuple[
         return reply
 
     with ModelServer(script) as server:
-        predictor = TFServingPredictor([server.url], contract, IMPATIENT)
+        predictor = TFServingPredictor([server.url], contract, PATIENT)
         try:
             return predictor.predict(images), len(server.asked)
         except PredictorError as error:
@@ -108,7 +108,7 @@ def test_an_empty_answer_may_pass(name: str, five_classes: ModelContract) -> Non
     error, asked = ask(CASES[name], five_classes)
     assert not error.permanent
     assert not isinstance(error, ModelAway)
-    assert asked == IMPATIENT.attempts
+    assert asked == PATIENT.attempts
 
 
 @pytest.mark.parametrize("name", [n for n, c in CASES.items() if c["status"] != 200])
@@ -117,7 +117,7 @@ def test_an_error_is_the_server_s(name: str, five_classes: ModelContract) -> Non
     error, asked = ask(CASES[name], five_classes)
     assert not error.permanent, error
     assert isinstance(error, ModelAway) is (CASES[name]["status"] in (404, 504))
-    assert asked == IMPATIENT.attempts
+    assert asked == PATIENT.attempts
     assert len(str(error)) < 300
 
 

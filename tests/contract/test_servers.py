@@ -22,11 +22,11 @@ from diagnosis.imaging.synthetic import draw_smear
 from diagnosis.predictors.base import Prediction, Predictor
 from diagnosis.predictors.embedded import EmbeddedPredictor
 from diagnosis.predictors.store import published_versions, read_live, version_dir
-from diagnosis.predictors.tf_serving import BATCH, Patience, TFServingPredictor
+from diagnosis.predictors.tf_serving import BATCH, TFServingPredictor
 from tests.contract.conftest import NAME, STORE
+from tests.tfserving.patience import PATIENT
+from tests.waiting import WITHIN_S
 
-# TensorFlow loads a version, and compiles for each batch size, when it is first asked.
-PATIENT = Patience(read=60.0, deadline=120.0)
 SERVERS = ["graph_server", pytest.param("real_server", marks=pytest.mark.real_server)]
 ALL = ["embedded", *SERVERS]
 
@@ -138,7 +138,7 @@ def test_both_signatures_are_equal(
     url = urls_of(request, kind)[0]
     floats = (images[:2].astype(np.float32) / np.float32(127.5) - 1).tolist()
     body: dict[str, Any] = {"signature_name": "serving_default", "instances": floats}
-    answer = requests.post(f"{url}/versions/{stable.version}:predict", json=body, timeout=120)
+    answer = requests.post(f"{url}/versions/{stable.version}:predict", json=body, timeout=WITHIN_S)
     found = [row["probabilities"] for row in answer.json()["predictions"]]
     by_bytes = make(request, kind, stable).predict(images[:2])
     np.testing.assert_allclose(

@@ -3,7 +3,6 @@
 import json
 import shutil
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from functools import partial
@@ -22,7 +21,9 @@ from export import registry
 from export.serving import wait_available
 from tests.contract.conftest import NAME, STORE
 from tests.tfserving.model_server import ModelServer, Store
+from tests.waiting import WITHIN_S, wait_until
 
+pytestmark = pytest.mark.usefixtures("patient_client")
 IMAGE = np.stack([draw_smear(1, 224, 224)])
 
 
@@ -70,11 +71,9 @@ class Load:
             thread.join()
 
     def wait_for(self, version: int) -> None:
-        deadline = time.monotonic() + 30
         before = self.answered[version]
-        while self.answered[version] < before + 5:
-            assert time.monotonic() < deadline, (version, self.answered, self.failures)
-            time.sleep(0.01)
+        wait_until(lambda: self.failures or self.answered[version] >= before + 5)
+        assert self.failures == []
 
     def _ask(self) -> None:
         while not self._stop.is_set():
@@ -89,7 +88,7 @@ class Load:
 def test_a_swap_under_load_loses_no_request(
     store: Path, servers: list[ModelServer], settings: Settings
 ) -> None:
-    wait = partial(wait_available, settings.PREDICTOR_URL, timeout=10)
+    wait = partial(wait_available, settings.PREDICTOR_URL, timeout=WITHIN_S)
     with Load() as load:
         load.wait_for(1)
         registry.promote(store, NAME, 2, wait)
@@ -117,7 +116,7 @@ def test_a_version_that_no_server_loads_is_never_asked_for(
         load.wait_for(1)
         with pytest.raises(Exception, match="Nothing was promoted"):
             registry.promote(
-                store, NAME, 2, partial(wait_available, settings.PREDICTOR_URL, timeout=0.2)
+                store, NAME, 2, partial(wait_available, settings.PREDICTOR_URL, timeout=0)
             )
         load.wait_for(1)
     assert load.failures == []
@@ -129,7 +128,7 @@ def test_a_canary_is_put_on_trial_and_withdrawn(
     store: Path, servers: list[ModelServer], settings: Settings
 ) -> None:
     settings.CANARY_SHARE = 1.0
-    wait = partial(wait_available, settings.PREDICTOR_URL, timeout=10)
+    wait = partial(wait_available, settings.PREDICTOR_URL, timeout=WITHIN_S)
 
     def answering() -> ModelContract:
         predictor = predictor_for("0" * 64, attempt=1)

@@ -17,6 +17,7 @@ from tests.deployment.files import SITE, compose
 from tests.deployment.laid_out import Image
 from tests.on_mariadb import free_port
 from tests.product import ROOT
+from tests.waiting import WITHIN_S
 
 HOST = SITE["ALLOWED_HOSTS"]
 PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"  # where Debian puts nginx
@@ -83,7 +84,7 @@ def _certificate(folder: Path) -> None:
 
 
 def wait_for(port: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + WITHIN_S
     while time.monotonic() < deadline:
         with suppress(OSError):
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -125,6 +126,6 @@ def behind_proxy(image: Image) -> Iterator[Site]:
         yield Site(image, ports["web"], ports["http"], ports["https"])
     finally:
         proxy.terminate()
-        proxy.wait(timeout=30)
+        proxy.wait(timeout=WITHIN_S)
         web.terminate()
-        web.wait(timeout=30)
+        web.wait(timeout=WITHIN_S)

@@ -20,6 +20,7 @@ from typing import IO
 
 from tests.deployment.files import compose, instructions, lay_out_image
 from tests.product import KEY, ROOT, clean_environment
+from tests.waiting import WITHIN_S
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Image:
     def run(self, *command: str, **variables: str) -> str:
         """What ``command`` prints; it must succeed."""
         process = self.start(*command, **variables)
-        output, _ = process.communicate(timeout=120)
+        output, _ = process.communicate(timeout=WITHIN_S)
         assert process.returncode == 0, output
         return output
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.on_mariadb import mariadb
 from tests.product import ROOT
+from tests.waiting import WITHIN_S
 
 MySQLdb = pytest.importorskip("MySQLdb")
 SCRIPT = ROOT / "serving/mysql/app_user.sh"
@@ -35,7 +36,7 @@ def run_script(folder: Path, url: str) -> None:
             "MYSQL_USER": "owner",
         },
         check=True,
-        timeout=120,
+        timeout=WITHIN_S,
     )
 
 

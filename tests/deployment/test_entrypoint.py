@@ -11,6 +11,7 @@ import pytest
 
 from serving import entrypoint, healthcheck
 from tests.product import ROOT, clean_environment
+from tests.waiting import WITHIN_S
 
 SCRIPT = str(ROOT / "serving/entrypoint.py")
 SHOW = (sys.executable, "-c", "import os, sys; print(os.environ[sys.argv[1]])")
@@ -23,7 +24,7 @@ def start(*command: str, **variables: str) -> "subprocess.CompletedProcess[str]"
         env=clean_environment(**variables),
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=WITHIN_S,
     )
 
 
@@ -167,7 +168,7 @@ def test_command_takes_the_place_of_the_entry_point() -> None:
     assert process.stdout is not None
     assert int(process.stdout.readline()) == process.pid
     process.send_signal(signal.SIGTERM)
-    assert process.wait(timeout=10) == -signal.SIGTERM
+    assert process.wait(timeout=WITHIN_S) == -signal.SIGTERM
     process.stdout.close()
 
 

@@ -12,6 +12,7 @@ from tests.deployment.behind_proxy import wait_for
 from tests.deployment.files import compose, copied
 from tests.deployment.laid_out import Image
 from tests.product import ROOT
+from tests.waiting import WITHIN_S
 
 pytestmark = pytest.mark.xdist_group("image")
 
@@ -47,7 +48,7 @@ def test_configuration_is_fit_for_production(image: Image) -> None:
 
 def test_folder_really_cannot_be_written(image: Image) -> None:
     process = image.start("python", "-c", "open('manage.py', 'a')")
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 1
     assert "Permission denied" in output
 
@@ -57,7 +58,7 @@ def test_worker_starts_and_stops(image: Image) -> None:
     assert process.stdout is not None
     assert any("Starting worker" in line for line in process.stdout)
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 0, output
 
 
@@ -70,5 +71,5 @@ def test_web_takes_the_place_of_the_entry_point_and_stops_when_asked(
     wait_for(unused_port)
     assert b"gunicorn" in Path(f"/proc/{process.pid}/cmdline").read_bytes()
     process.send_signal(signal.SIGTERM)
-    output, _ = process.communicate(timeout=30)
+    output, _ = process.communicate(timeout=WITHIN_S)
     assert process.returncode == 0, output

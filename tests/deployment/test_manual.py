@@ -15,6 +15,7 @@ from django.core.management import get_commands
 from export.__main__ import main as export_main
 from tests.deployment.files import manifests
 from tests.product import KEY, ROOT, clean_environment, copy_product
+from tests.waiting import WITHIN_S
 
 pytestmark = pytest.mark.xdist_group("manual")
 
@@ -69,7 +70,7 @@ def carried_out(tmp_path_factory: pytest.TempPathFactory) -> CarriedOut:
             env=clean_environment(SECRET_KEY=KEY),
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=WITHIN_S,
         )
         assert run.returncode == 0, run.stderr
         said.append(run.stdout)

@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import redis
 
 from tests.deployment.files import compose
 from tests.product import ROOT, clean_environment
+from tests.waiting import WITHIN_S, wait_until
 
 PASSWORD = "a\"b\\c $d 'e' %f#&/ü"
 
@@ -37,12 +37,12 @@ def server(secret: Path, folder: Path, unused_port: int) -> "Iterator[subprocess
     script = script.replace("redis-server - ", here)
     script = script.replace("/run/secrets/redis_password", str(secret))
     process = subprocess.Popen([shell, option, script], cwd=folder, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 10
-    while not healthy(unused_port, secret) and time.monotonic() < deadline:
-        time.sleep(0.05)
-    yield process
-    process.kill()
-    process.wait()
+    try:
+        wait_until(lambda: healthy(unused_port, secret))
+        yield process
+    finally:
+        process.kill()
+        process.wait()
 
 
 def healthy(port: int, secret: Path) -> bool:
@@ -96,5 +96,5 @@ def test_queue_stops_when_asked_and_leaves_nothing(
         client.set("task", "1")
         assert client.config_get("maxmemory-policy") == {"maxmemory-policy": "noeviction"}
     server.send_signal(signal.SIGTERM)
-    assert server.wait(timeout=10) == 0
+    assert server.wait(timeout=WITHIN_S) == 0
     assert list(folder.iterdir()) == []

@@ -7,7 +7,6 @@ import os
 import stat
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,6 +25,7 @@ from diagnosis.media import media_path, media_write
 from diagnosis.models import Diagnosis, Report
 from tests.diagnosis.site import Site, add_field, command, files, wipe_database
 from tests.diagnosis.support import smear_jpeg
+from tests.waiting import WITHIN_S
 from webapp.audit.models import AuditEvent
 
 ROOT = Path(__file__).parents[2]
@@ -124,17 +124,29 @@ def test_what_a_later_backup_shares_with_an_earlier_one_is_linked(site: Site, ta
         command("backup", str(target.with_name("third")), "--link", "nowhere")
 
 
-def test_it_waits_for_a_promotion(site: Site, store: Path, target: Path) -> None:
-    """Who promotes holds the model's folder."""
-    handle = os.open(store / "all_smear", os.O_RDONLY)
+def test_it_waits_for_a_promotion(
+    site: Site, store: Path, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who promotes holds the model's folder; it is done when the backup asks for the folder."""
+    folder = store / "all_smear"
+    handle = os.open(folder, os.O_RDONLY)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    timer = threading.Timer(0.5, os.close, [handle])
     live = b'{"stable": 1, "canary": null, "previous": null}\n'
-    (store / "all_smear/live.json").write_bytes(b"half a promotion")
-    promoted = threading.Timer(0.3, (store / "all_smear/live.json").write_bytes, [live])
-    promoted.start()
-    timer.start()
+    (folder / "live.json").write_bytes(b"half a promotion")
+    flock, refused = fcntl.flock, list[int]()
+
+    def ask(descriptor: int, flags: int) -> None:
+        if not refused and os.path.samestat(os.fstat(descriptor), folder.stat()):
+            with pytest.raises(BlockingIOError):
+                flock(descriptor, flags | fcntl.LOCK_NB)
+            refused.append(descriptor)
+            (folder / "live.json").write_bytes(live)
+            os.close(handle)
+        flock(descriptor, flags)
+
+    monkeypatch.setattr(fcntl, "flock", ask)
     command("backup", str(target))
+    assert refused, "it asked nobody"
     assert (target / "models/all_smear/live.json").read_bytes() == live
 
 
@@ -158,7 +170,7 @@ def _uploads(database: str) -> Iterator["subprocess.Popen[str]"]:
             yield process
             process.stdin.close()
             process.stdout.read()
-            assert process.wait(30) == 0
+            assert process.wait(WITHIN_S) == 0
         finally:
             process.kill()
 

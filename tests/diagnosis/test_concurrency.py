@@ -11,6 +11,7 @@ from diagnosis import screening, services
 from diagnosis.models import Diagnosis
 from diagnosis.state import Status
 from tests.diagnosis.support import FakePredictor, smear_jpeg
+from tests.waiting import WITHIN_S
 from webapp.audit.models import AuditEvent
 
 pytestmark = [
@@ -38,7 +39,7 @@ def _at_once(work: Callable[[], None]) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(timeout=60)
+        thread.join(timeout=WITHIN_S)
     if errors:
         raise errors[0]
 

@@ -17,6 +17,7 @@ import pytest
 from tests.conftest import ROOT
 from tests.on_mariadb import mariadb
 from tests.product import KEY, Product, clean_environment, copy_product
+from tests.waiting import WITHIN_S
 
 MySQLdb = pytest.importorskip("MySQLdb")
 pytestmark = [
@@ -84,7 +85,7 @@ def run(url: str, media: Path, *command: str) -> "subprocess.CompletedProcess[st
         env=environment,
         capture_output=True,
         text=True,
-        timeout=600,
+        timeout=WITHIN_S,
     )
 
 
@@ -154,7 +155,7 @@ def test_who_may_make_no_triggers_is_told_before_anything_is_migrated(
 
     root = copy_product(tmp_path / "product")
     with Product(root, {"DATABASE_URL": users["owner"]}) as product:
-        product.process.wait(timeout=300)
+        product.process.wait(timeout=WITHIN_S)
         said = product.log.read_text()
     assert mend in said
     assert "does not answer" not in said

@@ -6,7 +6,6 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
@@ -25,10 +24,10 @@ from diagnosis.state import Status
 from tests.diagnosis.deferred_uploads import upload
 from tests.on_mariadb import free_port
 from tests.on_redis import redis
+from tests.waiting import WITHIN_S, wait_until
 from webapp.audit.models import AuditEvent
 
 ROOT = Path(__file__).parents[2]
-WITHIN_S = 600
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -90,13 +89,6 @@ def site(
         site = Site(shared_database, Path(settings.MEDIA_ROOT), queue_url)
         stack.callback(site.stop)
         yield site
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WITHIN_S
-    while not condition():
-        assert time.monotonic() < deadline, "it took too long"
-        time.sleep(0.05)
 
 
 def finished(count: int) -> Callable[[], bool]:

@@ -138,7 +138,6 @@ def test_cost_counts_parameters_and_bytes_and_compares_with_the_reference(
     for way in ("litert", "saved_model"):
         ratio = cost[f"{way}_ms"] / cost["reference_ms"]
         assert cost[f"{way}_ratio"] == pytest.approx(ratio)
-    assert 0.2 < cost["litert_ratio"] < 5  # its twin, timed in turn with it
 
 
 def test_latency_is_the_median_of_the_rounds_after_warming_up(

@@ -20,6 +20,7 @@ from diagnosis.predictors.seal import SEAL, seal
 from diagnosis.predictors.store import Live, live_path, published_versions, read_live
 from tests.diagnosis.support import encode
 from tests.product import KEY, ROOT, Product, clean_environment, copy_product
+from tests.waiting import WITHIN_S
 
 from .conftest import Rows
 
@@ -108,7 +109,7 @@ class Uploads(threading.Thread):
                 f"{self._product.url}/api/diagnose",
                 files={"image": encode("JPEG", draw_smear(seed, 240, 320), quality=92)},
                 headers=self._headers,
-                timeout=60,
+                timeout=WITHIN_S,
             )
             with self.answered:
                 self.statuses.append(answer.status_code)
@@ -119,7 +120,9 @@ class Uploads(threading.Thread):
         """Wait until that version has answered after this call."""
         with self.answered:
             asked = len(self.versions)
-            assert self.answered.wait_for(lambda: version in self.versions[asked:], timeout=60)
+            assert self.answered.wait_for(
+                lambda: version in self.versions[asked:], timeout=WITHIN_S
+            )
 
 
 def test_publish_promote_answer_roll_back(

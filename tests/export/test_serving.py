@@ -9,6 +9,7 @@ import pytest
 from diagnosis.predictors.addresses import Address
 from export import serving
 from export.serving import NotServedError, wait_available
+from tests.waiting import WITHIN_S
 
 
 class _Server(BaseHTTPRequestHandler):
@@ -46,7 +47,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, type[_Server]
 def test_waits_until_the_version_is_available(server: tuple[str, type[_Server]]) -> None:
     url, handler = server
     handler.states[:] = ["404", "START", "LOADING", "AVAILABLE"]
-    wait_available(url, 2, timeout=5)
+    wait_available(url, 2, timeout=WITHIN_S)
     assert len(handler.asked) == 4
     path, host = handler.asked[0]
     assert path == "/v1/models/all_smear/versions/2"
@@ -56,7 +57,7 @@ def test_waits_until_the_version_is_available(server: tuple[str, type[_Server]])
 def test_every_server_is_asked(server: tuple[str, type[_Server]]) -> None:
     url, handler = server
     handler.states[:] = ["AVAILABLE"]
-    wait_available(f"{url}, {url}", 2, timeout=5)
+    wait_available(f"{url}, {url}", 2, timeout=WITHIN_S)
     assert len(handler.asked) == 2
 
 

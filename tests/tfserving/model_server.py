@@ -39,18 +39,18 @@ class Reply:
     """What the server does about a request.
 
     Attributes:
-        delay: seconds before anything is sent.
+        silent: nothing is sent, as long as the server lives.
         cut_after: send only so many bytes of the body, then close the connection.
-        pause: seconds between single bytes of the body.
+        between: what happens between single bytes of the body.
         hang_up: close the connection instead of answering.
     """
 
     status: int = 200
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
-    delay: float = 0.0
+    silent: bool = False
     cut_after: int | None = None
-    pause: float = 0.0
+    between: Callable[[], None] | None = None
     hang_up: bool = False
 
 
@@ -94,6 +94,7 @@ class ModelServer:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._server.ended.set()
         self._server.shutdown()
         self._server.server_close()
         self._server.drop_connections()
@@ -111,6 +112,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
         self._open: set[socket.socket] = set()
+        self.ended = threading.Event()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         self.owner.connections += 1
@@ -148,8 +150,9 @@ class _Handler(BaseHTTPRequestHandler):
         asked = Asked(self.command, self.path, dict(self.headers.items()), body)
         owner.asked.append(asked)
         reply = owner.script(asked)
-        time.sleep(reply.delay)
-        if reply.hang_up:
+        if reply.silent:
+            self.server.ended.wait()
+        if reply.silent or reply.hang_up:
             self.close_connection = True
             return
         self.send_response_only(reply.status)
@@ -158,11 +161,11 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         sent = reply.body[: reply.cut_after]
-        if reply.pause:
+        if reply.between:
             for byte in sent:
                 self.wfile.write(bytes([byte]))
                 self.wfile.flush()
-                time.sleep(reply.pause)
+                reply.between()
         else:
             self.wfile.write(sent)
         self.wfile.flush()

@@ -10,6 +10,7 @@ import pytest
 
 from tests.on_mariadb import free_port
 from tests.product import KEY, ROOT, clean_environment, copy_product
+from tests.waiting import WITHIN_S
 
 
 def read_by_the_product() -> set[str]:
@@ -58,7 +59,7 @@ def refusal(product: Path, **variables: str) -> str:
         env=clean_environment(**variables),
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=WITHIN_S,
     )
     assert run.returncode == 1
     assert "Traceback" not in run.stdout + run.stderr

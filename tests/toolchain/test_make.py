@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.product import ROOT, Product, clean_environment, copy_product
+from tests.waiting import WITHIN_S
 
 
 def make_wheel(folder: Path, name: str, version: str) -> str:
@@ -183,6 +184,6 @@ def test_make_run_serves_until_stopped(product: Path, number: signal.Signals) ->
         # Ctrl-C goes to the whole foreground group; a service manager signals make alone.
         send = os.killpg if number == signal.SIGINT else os.kill
         send(running.process.pid, number)
-        running.process.wait(timeout=60)
+        running.process.wait(timeout=WITHIN_S)
         assert not running.answers()
         assert "Shutting down: Master" in running.log.read_text()

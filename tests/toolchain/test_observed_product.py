@@ -9,10 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.diagnosis.support import document_jpeg, smear_jpeg
 from tests.product import KEY, ROOT, Product, clean_environment, copy_product
+from tests.waiting import WITHIN_S, wait_until
 from tests.webapp.collector import Collector
 
 pytestmark = pytest.mark.xdist_group("observed")
@@ -57,7 +57,7 @@ def ask(url: str, body: bytes | None = None, **headers: str) -> tuple[int, bytes
         url, body, {"Connection": "close", "User-Agent": "curious/1.0", **headers}
     )
     try:
-        with urllib.request.urlopen(request, timeout=30) as answer:
+        with urllib.request.urlopen(request, timeout=WITHIN_S) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         return error.code, error.read()
@@ -73,15 +73,6 @@ def scrape(product: Product) -> dict[tuple[str, ...], float]:
         for sample in family.samples
         if "metrics" not in sample.labels.values()
     }
-
-
-def until(condition: Callable[[], Any], seconds: float = 40) -> Any:
-    """What ``condition`` gives, as soon as it is something."""
-    deadline = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < deadline, condition
-        time.sleep(0.2)
-    return found
 
 
 def post(product: Product, token: str, address: str, **members: Any) -> int:
@@ -149,12 +140,12 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
             seen = Seen(product, collector)
             use(product, token_of(root), store / "live.json")
             worked = ("leukemia_task_duration_seconds_count", "successful", "screen_waiting")
-            until(lambda: scrape(product).get(worked))
-            until(lambda: scrape(product)["leukemia_queue_fields", "waiting"] == 0)
+            wait_until(lambda: scrape(product).get(worked))
+            wait_until(lambda: scrape(product).get(("leukemia_queue_fields", "waiting")) == 0)
             seen.scrapes = [scrape(product) for _ in range(8)]
             collector.wait_for("diagnosis.screen", "leukemia-worker")
             ask(f"{product.url}/healthz")
-            until(lambda: product.log.read_text().rstrip().endswith("}"))
+            wait_until(lambda: product.log.read_text().rstrip().endswith("}"))
         seen.log = product.log.read_text()
         seen.left = [path.name for path in temporary.iterdir()]
         yield seen
@@ -233,7 +224,7 @@ def test_access_lines_have_fields_and_lead_to_the_request(seen: Seen) -> None:
     found = [e for e in entries(seen) if e["logger"] == "gunicorn.access"]
     missing = next(e for e in found if e["path"] == "/specimens/…/edit")
     assert (missing["method"], missing["status"]) == ("GET", 302)
-    assert 0 < missing["seconds"] < 10
+    assert missing["seconds"] > 0
     assert re.fullmatch("[0-9a-f]{32}", missing["request_id"])
     assert re.fullmatch("[0-9a-f]{32}", missing["trace_id"])
     waited = next(e for e in entries(seen) if "attempt 1" in e["message"])
@@ -312,7 +303,7 @@ def test_gunicorn_alone_makes_and_removes_the_shared_folder(seen: Seen) -> None:
         pids = {int(re.sub(r"\D", "", path.name)) for path in folder.glob("counter_*.db")}
         assert len(pids) == 2
         os.kill(min(pids), signal.SIGKILL)
-        until(lambda: "was sent SIGKILL" in product.log.read_text())
+        wait_until(lambda: "was sent SIGKILL" in product.log.read_text())
         ask(f"{product.url}/login")
         assert {scrape(product)[count] for _ in range(6)} == {21.0}
     assert not folder.exists()
@@ -321,6 +312,6 @@ def test_gunicorn_alone_makes_and_removes_the_shared_folder(seen: Seen) -> None:
 def test_gunicorn_refuses_a_wrong_setting_in_a_sentence(seen: Seen) -> None:
     with Product(seen.product.root, {"LOG_FORMAT": "xml"}, ["/bin/sh", "-c", GUNICORN]) as product:
         with contextlib.suppress(subprocess.TimeoutExpired):
-            product.process.wait(timeout=20)
+            product.process.wait(timeout=WITHIN_S)
         assert product.process.returncode == 1
     assert re.fullmatch(r"Configuration: .*LOG_FORMAT.*line, json.*\n", product.log.read_text())

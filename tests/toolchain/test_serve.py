@@ -5,15 +5,15 @@ import os
 import re
 import signal
 import subprocess
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.product import Product, copy_product
+from tests.waiting import WITHIN_S, wait_until
 
 pytestmark = pytest.mark.xdist_group("serve")  # they share one prepared folder
 
@@ -46,20 +46,10 @@ def alive(pid: int) -> bool:
     return True
 
 
-def until(condition: Callable[[], bool], seconds: float = 300) -> bool:
-    """Whether ``condition`` came true in time."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.1)
-    return True
-
-
 def running(product: Product) -> dict[int, str]:
     """The processes below a product that is ready: gunicorn, two of its own, and the worker."""
     product.wait_until_ready()
-    assert until(lambda: "Starting worker" in product.log.read_text())
+    wait_until(lambda: "Starting worker" in product.log.read_text())
     found = descendants(product.process.pid)
     assert sum("gunicorn" in command for command in found.values()) == 3
     assert sum("django worker" in command for command in found.values()) == 1
@@ -108,7 +98,7 @@ def test_signal_stops_everything(root: Path, number: signal.Signals) -> None:
     with Product(root) as product:
         children = running(product)
         product.process.send_signal(number)
-        assert product.process.wait(timeout=300) == 0
+        assert product.process.wait(timeout=WITHIN_S) == 0
         assert [command for pid, command in children.items() if alive(pid)] == []
         assert not product.answers()
 
@@ -117,7 +107,7 @@ def test_killed_foreground_leaves_nothing_behind(root: Path) -> None:
     with Product(root) as product:
         children = running(product)
         product.process.kill()
-        assert until(lambda: not any(alive(pid) for pid in children))
+        wait_until(lambda: not any(alive(pid) for pid in children))
 
 
 @pytest.mark.parametrize(
@@ -134,9 +124,9 @@ def test_a_part_that_is_lost_is_started_again(root: Path, part: str, name: str) 
             begun = log.count("Starting worker") if part != "gunicorn" else 1
             return begun == 1 + (part != "gunicorn") and sum(part in found for found in now) >= 1
 
-        assert until(lambda: f"The {name} ended unexpectedly (signal 9)" in product.log.read_text())
-        assert until(there_again)
-        assert until(product.answers)
+        wait_until(lambda: f"The {name} ended unexpectedly (signal 9)" in product.log.read_text())
+        wait_until(there_again)
+        wait_until(product.answers)
         assert product.process.poll() is None
 
 
@@ -144,7 +134,7 @@ def test_a_part_that_cannot_be_started_ends_everything(tmp_path: Path) -> None:
     root = copy_product(tmp_path)
     (root / "webapp/gunicorn_config.py").write_text("raise SystemExit('a broken setting')")
     with Product(root) as product:
-        assert product.process.wait(timeout=300) == 1
+        assert product.process.wait(timeout=WITHIN_S) == 1
     log = product.log.read_text()
     assert log.count("The web server ended unexpectedly (exit status 1)") == 4
     assert "The web server cannot be started: it ended 5 times at once" in log

@@ -2,11 +2,12 @@
 
 import http.server
 import threading
-import time
 from typing import Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
+
+from tests.waiting import wait_until
 
 
 class Collector:
@@ -56,19 +57,20 @@ class Collector:
         """The last span of each name."""
         return {span.name: span for _, span in self.all()}
 
-    def wait_for(self, name: str, service: str, seconds: float = 40) -> Span:
+    def wait_for(self, name: str, service: str) -> Span:
         """The first span ``name`` of ``service``.
 
         Raises:
-            TimeoutError: it did not come in time; with what did.
+            TimeoutError: it never came.
         """
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            for sender, span in self.all():
-                if (sender, span.name) == (service, name):
-                    return span
-            time.sleep(0.2)
-        raise TimeoutError(f"{name} of {service}; came: {[s.name for _, s in self.all()]}")
+
+        def first() -> Span | None:
+            wanted = (service, name)
+            return next((s for sender, s in self.all() if (sender, s.name) == wanted), None)
+
+        found = wait_until(first, f"{name} of {service}")
+        assert found
+        return found
 
     @staticmethod
     def attributes(of: Any) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import WITHIN_S, wait_until
 from webapp.admission import Admission
 
 UPLOAD = {"REQUEST_METHOD": "POST", "PATH_INFO": "/api/diagnose"}
@@ -42,7 +43,7 @@ class Call:
 
     def wait(self) -> "Call":
         """Until it is answered."""
-        self.thread.join(300)
+        self.thread.join(WITHIN_S)
         assert not self.thread.is_alive()
         return self
 
@@ -59,7 +60,7 @@ class Work:
         self.begun.append(environ["PATH_INFO"])
         if environ["PATH_INFO"] == UPLOAD["PATH_INFO"]:
             self.first.set()
-            assert self.may_end.wait(300)
+            assert self.may_end.wait(WITHIN_S)
         start_response("201 Created", [])
         return [environ["wsgi.input"].read()]
 
@@ -70,13 +71,11 @@ def work() -> Work:
 
 
 def test_what_is_too_much_hears_so_and_the_rest_is_answered(work: Work) -> None:
-    admission = Admission(work, threads=1, line=1, turn_within_s=300)
+    admission = Admission(work, threads=1, line=1, turn_within_s=WITHIN_S)
     first = Call(admission)
-    assert work.first.wait(300)
-    second = threading.Event()
+    assert work.first.wait(WITHIN_S)
     queued = Call(admission)
-    while not admission.is_full():
-        second.wait(0.01)
+    wait_until(admission.is_full)
     refused = Call(admission).wait()
     assert (refused.status, refused.headers["Content-Type"]) == ("503", "application/problem+json")
     assert int(refused.headers["Retry-After"]) > 0
@@ -91,7 +90,7 @@ def test_what_is_too_much_hears_so_and_the_rest_is_answered(work: Work) -> None:
 def test_a_turn_that_does_not_come_is_not_waited_for(work: Work) -> None:
     admission = Admission(work, threads=1, line=1, turn_within_s=0.01)
     first = Call(admission)
-    assert work.first.wait(300)
+    assert work.first.wait(WITHIN_S)
     assert Call(admission).wait().status == "503"
     work.may_end.set()
     assert first.wait().status == "201"
@@ -99,15 +98,14 @@ def test_a_turn_that_does_not_come_is_not_waited_for(work: Work) -> None:
 
 
 def test_work_whose_client_has_gone_is_not_begun(work: Work) -> None:
-    admission = Admission(work, threads=1, line=1, turn_within_s=300)
+    admission = Admission(work, threads=1, line=1, turn_within_s=WITHIN_S)
     first = Call(admission)
-    assert work.first.wait(300)
+    assert work.first.wait(WITHIN_S)
     ours, theirs = socket.socketpair()
     with ours:
         gone = Call(admission, **{"gunicorn.socket": ours})
         theirs.close()
-        while not admission.is_full():
-            threading.Event().wait(0.01)
+        wait_until(admission.is_full)
         work.may_end.set()
         assert first.wait().status == "201"
         assert isinstance(gone.wait().error, ConnectionResetError)

@@ -1,6 +1,9 @@
 """How the drift of the inputs is told to Prometheus."""
 
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +11,9 @@ from django.test import Client
 
 from diagnosis.drift import Drift, Limits, Reference
 from diagnosis.statistics.inputs import Inputs
+from tests.waiting import WITHIN_S
 from tests.webapp.scraping import scrape
+from webapp import health
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -59,11 +64,24 @@ def test_drift_is_computed_once_a_minute(
 def test_no_scrape_waits_for_drift_and_no_probe_stands_behind_it(
     client: Client, drifted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    back = threading.Event()
-    monkeypatch.setattr("webapp.health.inputs", lambda population: back.wait(20) and None)
-    monkeypatch.setattr("webapp.health.ANSWER_WITHIN_S", 0.3)
+    back, given_up = threading.Event(), list[float]()
+    submit = health._statistician.submit
+
+    def gives_up(timeout: float) -> None:
+        """At the end of the time that a scrape has, which comes when the test says so: now."""
+        given_up.append(timeout)
+        raise TimeoutError
+
+    def hanging(work: Callable[[], Any]) -> "Future[Any]":
+        future = submit(work)
+        monkeypatch.setattr(future, "result", gives_up)
+        return future
+
+    monkeypatch.setattr(health, "inputs", lambda population: back.wait(WITHIN_S) and None)
+    monkeypatch.setattr(health._statistician, "submit", hanging)
     found = scrape(client)
     assert not any(name.startswith("leukemia_input") for name, *_ in found)
+    assert given_up == [health.ANSWER_WITHIN_S]
     assert found["leukemia_database_up",] == 1
     assert client.get("/readyz").json()["database"] == "ok"
     back.set()

@@ -32,6 +32,7 @@ from tests.diagnosis.support import (
     smear_jpeg,
 )
 from tests.on_mariadb import free_port
+from tests.waiting import WITHIN_S
 from tests.webapp.scraping import scrape
 from webapp import metrics
 
@@ -85,7 +86,7 @@ def test_requests_are_counted_by_the_name_of_their_route(
     client_signed_in.get(address)
     assert counted("leukemia_http_requests_total", **labels) == 1
     assert counted("leukemia_http_request_duration_seconds_count", **labels) == 1
-    assert 0 < counted("leukemia_http_request_duration_seconds_sum", **labels) < 5
+    assert counted("leukemia_http_request_duration_seconds_sum", **labels) > 0
 
 
 def test_a_method_that_somebody_made_up_is_no_label(client: Client, counted: Counted) -> None:
@@ -277,7 +278,7 @@ def test_the_queue_is_as_the_database_has_it(client: Client, clinician: User) ->
     found = scrape(client)
     assert found["leukemia_queue_fields", "due"] == 3
     assert found["leukemia_queue_fields", "waiting"] == 3
-    assert found["leukemia_queue_oldest_due_seconds",] == pytest.approx(3600, abs=20)
+    assert found["leukemia_queue_oldest_due_seconds",] == pytest.approx(3600, abs=WITHIN_S)
     assert found["leukemia_failed_fields",] == 1
     assert found["leukemia_database_up",] == 1
 
@@ -353,10 +354,14 @@ def test_what_a_dead_process_said_of_the_present_is_forgotten(
     ]
 
 
-def test_the_middleware_times_what_lies_below(rf: RequestFactory, counted: Counted) -> None:
+def test_the_middleware_times_what_lies_below(
+    rf: RequestFactory, counted: Counted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from django.http import HttpResponse
 
+    monkeypatch.setattr(metrics, "perf_counter", iter([10.0, 13.5]).__next__)
     response = HttpResponse(status=201)
     assert metrics.MetricsMiddleware(lambda request: response)(rf.post("/x")) is response
     labels = {"method": "POST", "route": "none", "status": "201"}
     assert counted("leukemia_http_requests_total", **labels) == 1
+    assert counted("leukemia_http_request_duration_seconds_sum", **labels) == 3.5

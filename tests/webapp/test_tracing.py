@@ -14,6 +14,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind, Status, StatusCode
 
 from tests.product import KEY, ROOT, clean_environment
+from tests.waiting import WITHIN_S
 from tests.webapp.collector import Collector
 from webapp.tracing import current_trace_id, span
 from webapp.tracing_export import DiscreetExporter
@@ -51,7 +52,7 @@ def run(code: str, *arguments: str, **variables: str) -> str:
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=WITHIN_S,
     ).stdout.strip()
 
 

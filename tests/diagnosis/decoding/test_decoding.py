@@ -17,6 +17,7 @@ from diagnosis.pipeline import prepare
 from tests.diagnosis.costly_files import TOO_COSTLY, TOO_MANY_SCANS
 from tests.diagnosis.imaging.test_decode import PLAIN_JPEGS, READABLE
 from tests.diagnosis.support import smear_jpeg
+from tests.waiting import WITHIN_S, wait_until
 from webapp import gunicorn_config
 
 HERE = PLAIN_JPEGS.keys() - {"progressive jpeg", "mpo"}
@@ -134,14 +135,11 @@ def test_large_pictures_do_not_take_every_thread(
         stack.enter_context(decoders.apart.turn(MAX_PIXELS, 0))
         behind = threading.Thread(target=decoding.thumbnail, args=(_declared(7000),))
         behind.start()
-        for _ in range(12_000):
-            if decoders.apart._waiting:
-                break
-            behind.join(0.01)
+        wait_until(lambda: decoders.apart._waiting)
         with pytest.raises(DecodersBusy):
             decoding.thumbnail(_declared(7000))
         assert not apart.asked
-    behind.join(120)
+    behind.join(WITHIN_S)
     assert len(apart.asked) == 1
 
 

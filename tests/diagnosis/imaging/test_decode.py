@@ -3,7 +3,6 @@ import io
 import math
 import random
 import struct
-import time
 import tracemalloc
 import zlib
 
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFile, TiffImagePlugin
 
 from diagnosis.errors import ImageRefused
 from diagnosis.imaging.decode import decode, strip_jpeg_metadata, to_stored
@@ -285,27 +284,37 @@ def _png_bomb(side: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + header + rows + chunk(b"IEND", b"")
 
 
+@pytest.fixture
+def undecoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No decoder may be asked for a pixel."""
+
+    def asked(*_: object, **how: object) -> None:
+        pytest.fail("it was decoded")
+
+    for kind in (ImageFile.ImageFile, TiffImagePlugin.TiffImageFile):
+        monkeypatch.setattr(kind, "load", asked)
+    monkeypatch.setattr("diagnosis.imaging.decode.simplejpeg.decode_jpeg", asked)
+
+
+@pytest.mark.usefixtures("undecoded")
 @pytest.mark.parametrize("side", [7072, 12_000, 20_000])
 def test_a_bomb_is_refused_from_its_header(side: int) -> None:
     assert side * side > MAX_PIXELS
     bomb = _png_bomb(side)
     tracemalloc.start()
-    started = time.perf_counter()
     code = _refusal(bomb)
-    seconds, (_, peak) = time.perf_counter() - started, tracemalloc.get_traced_memory()
+    _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert code == "too_many_pixels"
-    assert seconds < 0.5
     assert peak < 1_000_000
 
 
+@pytest.mark.usefixtures("undecoded")
 def test_a_tile_larger_than_a_picture_may_be_is_refused_before_it_is_inflated() -> None:
     bomb = tiled_tiff(np.zeros((7072, 7072, 3), np.uint8), 7072)
     small = bomb.replace(struct.pack("<HHLL", 256, 4, 1, 7072), struct.pack("<HHLL", 256, 4, 1, 9))
     assert len(small) < 200_000
-    started = time.perf_counter()
     assert _refusal(small) == "too_many_pixels"
-    assert time.perf_counter() - started < 0.1
 
 
 def test_an_image_too_long_for_any_coding_is_refused() -> None:
@@ -313,13 +322,11 @@ def test_an_image_too_long_for_any_coding_is_refused() -> None:
     assert to_stored(encode("TIFF", Image.new("L", (300, 65_535)))).height == 65_535
 
 
+@pytest.mark.usefixtures("undecoded")
 def test_a_jpeg_of_many_passes_is_refused_before_it_costs_anything() -> None:
     data = encode("JPEG", Image.new("L", (4000, 4000), 200), progressive=True)
     last_pass = data[data.rindex(b"\xff\xda") : -2]
-    started = time.perf_counter()
-    code = _refusal(data[:-2] + last_pass * 5000 + b"\xff\xd9")
-    assert code == "too_many_scans"
-    assert time.perf_counter() - started < 0.5
+    assert _refusal(data[:-2] + last_pass * 5000 + b"\xff\xd9") == "too_many_scans"
 
 
 def test_a_jpeg_cut_anywhere_is_refused() -> None:

@@ -2,26 +2,25 @@
 
 import base64
 import json
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import requests
 from numpy.typing import NDArray
 
 from diagnosis.errors import ModelAway, PredictorError
 from diagnosis.imaging.contract import ModelContract
-from diagnosis.predictors import wire
+from diagnosis.predictors import tf_serving, wire
 from diagnosis.predictors.circuit import Circuit
 from diagnosis.predictors.tf_serving import BATCH, TFServingPredictor
 from tests.on_mariadb import free_port
-from tests.tfserving.impatient import IMPATIENT
 from tests.tfserving.misbehaviour import MEAN, NONSENSE, PASSING, answer, in_turn, numbered, scores
-from tests.tfserving.model_server import ModelServer, Reply, error_reply, json_reply
+from tests.tfserving.model_server import Asked, ModelServer, Reply, error_reply, json_reply
+from tests.tfserving.patience import PATIENT, Clock, gives_up, patient
+from tests.waiting import WITHIN_S, wait_until
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def server() -> Iterator[ModelServer]:
 
 @pytest.fixture
 def predictor(server: ModelServer, contract: ModelContract) -> TFServingPredictor:
-    return TFServingPredictor([server.url], contract, IMPATIENT)
+    return TFServingPredictor([server.url], contract, PATIENT)
 
 
 def test_what_is_sent(server: ModelServer, predictor: TFServingPredictor) -> None:
@@ -118,6 +117,9 @@ def test_what_passes_is_tried_again(
     name: str, server: ModelServer, predictor: TFServingPredictor
 ) -> None:
     server.script = in_turn(PASSING[name], answer)
+    if name == "no answer":
+        first = gives_up(predictor, server)
+        server.script = lambda asked: PASSING[name] if len(first.granted) == 1 else answer(asked)
     assert scores(predictor, 2) == [0, 1]
     assert len(server.asked) == 2
 
@@ -126,17 +128,75 @@ AWAY = {"empty reply", "cut off", "queue full", "timed out", "unknown version", 
 
 
 @pytest.mark.parametrize("name", PASSING)
-def test_what_does_not_pass_is_given_up_in_time(
+def test_what_does_not_pass_is_given_up(
     name: str, server: ModelServer, predictor: TFServingPredictor
 ) -> None:
     server.script = in_turn(PASSING[name])
-    began = time.monotonic()
-    with pytest.raises(PredictorError, match="version 7 of all_smear") as caught:
+    if name == "no answer":
+        gives_up(predictor, server)
+    with pytest.raises(PredictorError, match="version 7 of all_smear, 3 attempts") as caught:
         scores(predictor)
-    assert time.monotonic() - began < IMPATIENT.deadline + 3
     assert not caught.value.permanent
     assert isinstance(caught.value, ModelAway) is (name in AWAY)
-    assert 2 <= len(server.asked) <= IMPATIENT.attempts
+    wait_until(lambda: len(server.asked) >= PATIENT.attempts)
+    assert len(server.asked) == PATIENT.attempts
+
+
+def test_attempts_end_with_the_deadline(
+    server: ModelServer, contract: ModelContract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each costs four seconds of the twenty that a call has; after the fifth none is left."""
+    clock = Clock.of_the_client(monkeypatch)
+
+    def slowly(asked: Asked) -> Reply:
+        clock.now += 4
+        return error_reply(503, "full")
+
+    server.script = slowly
+    patience = patient(attempts=50, deadline=20.0, backoff=0.0)
+    predictor = TFServingPredictor([server.url], contract, patience, lambda: Circuit(1000))
+    with pytest.raises(ModelAway, match="5 attempts"):
+        scores(predictor)
+    assert len(server.asked) == 5
+
+
+def test_no_pause_outlasts_the_deadline(
+    server: ModelServer, contract: ModelContract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pauses of one, two, four, … seconds: the fifth would not end in time."""
+    clock = Clock.of_the_client(monkeypatch)
+    monkeypatch.setattr(tf_serving.random, "uniform", lambda least, most: most)
+    server.script = in_turn(error_reply(503, "full"))
+    patience = patient(attempts=50, deadline=20.0, backoff=0.5)
+    predictor = TFServingPredictor([server.url], contract, patience, lambda: Circuit(1000))
+    with pytest.raises(ModelAway):
+        scores(predictor)
+    assert clock.slept == [1.0, 2.0, 4.0, 8.0]
+
+
+def test_nothing_is_waited_for_longer_than_the_deadline_allows(
+    server: ModelServer, contract: ModelContract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock.of_the_client(monkeypatch)
+
+    def slowly(asked: Asked) -> Reply:
+        clock.now += 15
+        return error_reply(503, "full")
+
+    server.script = slowly
+    patience = patient(connect=7.0, read=10.0, deadline=20.0, backoff=0.0)
+    predictor = TFServingPredictor([server.url], contract, patience)
+    allowed: list[Any] = []
+    send = predictor._session.send
+
+    def sending(prepared: Any, **how: Any) -> requests.Response:
+        allowed.append(how["timeout"])
+        return send(prepared, **how | {"timeout": WITHIN_S})
+
+    monkeypatch.setattr(predictor._session, "send", sending)
+    with pytest.raises(ModelAway):
+        scores(predictor)
+    assert allowed == [(7.0, 10.0), (5.0, 5.0)], "connection and next bytes"
 
 
 @pytest.mark.parametrize("name", NONSENSE)
@@ -151,13 +211,18 @@ def test_nonsense_is_permanent_and_not_asked_for_again(
 
 
 def test_a_trickle_cannot_outlast_the_deadline(
-    server: ModelServer, predictor: TFServingPredictor
+    server: ModelServer, predictor: TFServingPredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.script = in_turn(json_reply({"predictions": [[0] * 200]}, pause=0.1))
-    began = time.monotonic()
+    """It brings a byte in time for each read, and never an end within the deadline."""
+    clock = Clock.of_the_client(monkeypatch)
+
+    def later() -> None:
+        clock.now += PATIENT.deadline / 100
+
+    server.script = in_turn(json_reply({"predictions": [[0] * 200]}, between=later))
     with pytest.raises(ModelAway, match="too long"):
         scores(predictor)
-    assert time.monotonic() - began < IMPATIENT.deadline + 3
+    assert len(server.asked) == 1
 
 
 def test_an_answer_without_end_is_cut(server: ModelServer, predictor: TFServingPredictor) -> None:
@@ -179,23 +244,33 @@ def test_a_server_s_error_is_quoted_but_not_at_length(
 
 def test_nobody_listens(contract: ModelContract) -> None:
     url = f"http://127.0.0.1:{free_port()}/v1/models/all_smear"
-    predictor = TFServingPredictor([url], contract, IMPATIENT)
+    predictor = TFServingPredictor([url], contract, PATIENT)
     with pytest.raises(ModelAway, match="refused"):
         scores(predictor)
     assert predictor.is_ready()
     assert not predictor.is_available()
 
 
-def test_a_server_that_comes_back_within_the_call(contract: ModelContract) -> None:
+def test_a_server_that_comes_back_within_the_call(
+    contract: ModelContract, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the client's third pause."""
     port = free_port()
-    patience = replace(IMPATIENT, attempts=50, backoff=0.01, deadline=5.0)
     url = f"http://127.0.0.1:{port}/v1/models/all_smear"
+    patience = patient(attempts=50, backoff=0.0)
     predictor = TFServingPredictor([url], contract, patience, lambda: Circuit(1000))
+    clock = Clock.of_the_client(monkeypatch)
+    pause = clock.sleep
     with ExitStack() as stack:
-        start = threading.Timer(0.1, lambda: stack.enter_context(ModelServer(answer, port)))
-        start.start()
+
+        def starts(seconds: float) -> None:
+            pause(seconds)
+            if len(clock.slept) == 3:
+                stack.enter_context(ModelServer(answer, port))
+
+        monkeypatch.setattr(clock, "sleep", starts)
         assert scores(predictor) == [0]
-        start.join()
+    assert len(clock.slept) == 3
 
 
 # --- State --------------------------------------------------------------------------------
@@ -215,12 +290,15 @@ def test_only_an_available_version_counts(
 
 
 def test_the_question_for_the_state_is_short(
-    server: ModelServer, predictor: TFServingPredictor
+    server: ModelServer, contract: ModelContract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    server.script = in_turn(Reply(delay=5))
-    began = time.monotonic()
+    """One second altogether, whatever a prediction may take."""
+    Clock.of_the_client(monkeypatch)
+    server.script = in_turn(Reply(silent=True))
+    predictor = TFServingPredictor([server.url], contract, patient(status=1.0))
+    asked = gives_up(predictor, server)
     assert not predictor.is_available()
-    assert time.monotonic() - began < IMPATIENT.status + 2
+    assert asked.granted == [(1.0, 1.0)]
 
 
 def test_a_proxy_of_the_environment_is_not_asked(

@@ -2,10 +2,9 @@
 
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,9 +15,10 @@ from diagnosis.predictors import tf_serving
 from diagnosis.predictors.addresses import Address
 from diagnosis.predictors.circuit import Circuit
 from diagnosis.predictors.tf_serving import TFServingPredictor
-from tests.tfserving.impatient import IMPATIENT
 from tests.tfserving.misbehaviour import NONSENSE, PASSING, answer, in_turn, scores
 from tests.tfserving.model_server import Asked, ModelServer, Reply, error_reply
+from tests.tfserving.patience import PATIENT, Clock, gives_up, patient
+from tests.waiting import WITHIN_S, wait_until
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def server() -> Iterator[ModelServer]:
 
 @pytest.fixture
 def predictor(server: ModelServer, contract: ModelContract) -> TFServingPredictor:
-    return TFServingPredictor([server.url], contract, IMPATIENT)
+    return TFServingPredictor([server.url], contract, PATIENT)
 
 
 # --- Several servers, circuits ------------------------------------------------------------
@@ -42,7 +42,7 @@ def servers() -> Iterator[list[ModelServer]]:
 
 
 def several(servers: list[ModelServer], contract: ModelContract, **how: Any) -> TFServingPredictor:
-    return TFServingPredictor([server.url for server in servers], contract, IMPATIENT, **how)
+    return TFServingPredictor([server.url for server in servers], contract, PATIENT, **how)
 
 
 def test_servers_share_the_load(servers: list[ModelServer], contract: ModelContract) -> None:
@@ -59,13 +59,11 @@ def test_a_busy_server_is_passed_over(servers: list[ModelServer], contract: Mode
     release = threading.Event()
 
     def hold(asked: Asked) -> Reply:
-        release.wait(10)
+        release.wait(WITHIN_S)
         return answer(asked)
 
     slow.script = hold
-    predictor = TFServingPredictor(
-        [slow.url, quick.url], contract, replace(IMPATIENT, read=20.0, deadline=20.0)
-    )
+    predictor = several([slow, quick], contract)
 
     def occupy() -> None:
         while not slow.asked:
@@ -73,8 +71,7 @@ def test_a_busy_server_is_passed_over(servers: list[ModelServer], contract: Mode
 
     occupier = threading.Thread(target=occupy)
     occupier.start()
-    while not slow.asked:
-        time.sleep(0.01)
+    wait_until(lambda: slow.asked)
     before = len(quick.asked)
     for _ in range(10):
         scores(predictor)
@@ -91,7 +88,9 @@ def test_a_failing_server_is_passed_over_without_a_pause(
     failing.script = in_turn((PASSING | NONSENSE)[name])
     monkeypatch.setattr(tf_serving.random, "uniform", lambda *_: pytest.fail("it paused"))
     predictor = several(servers, contract)
-    for _ in range(12 if name != "no answer" else 4):
+    if name == "no answer":
+        gives_up(predictor, failing)
+    for _ in range(12):
         assert scores(predictor) == [0]
 
 
@@ -100,41 +99,43 @@ def test_a_server_that_keeps_failing_is_left_alone_and_tried_again(
 ) -> None:
     failing, *_ = servers
     failing.script = in_turn(error_reply(503, "full"))
-    predictor = several(servers, contract, new_circuit=lambda: Circuit(3, rest_s=0.3))
+    clock = Clock()
+    predictor = several(servers, contract, new_circuit=lambda: Circuit(3, rest_s=2.0, clock=clock))
     for _ in range(60):
         assert scores(predictor) == [0]
-    assert len(failing.asked) <= 5
+    assert len(failing.asked) == 3
     assert sorted(predictor.circuit_states().values()) == ["closed", "closed", "open"]
     assert predictor.circuit_states()[failing.url] == "open"
     failing.script = answer
-    time.sleep(0.3)
-    before = len(failing.asked)
+    clock.now += 2.0
     for _ in range(60):
         scores(predictor)
-    assert len(failing.asked) > before + 5
+    assert len(failing.asked) > 3 + 5
     assert set(predictor.circuit_states().values()) == {"closed"}
 
 
-def test_with_every_circuit_open_nothing_is_sent(
-    server: ModelServer, contract: ModelContract
+def test_with_every_circuit_open_nothing_is_sent_or_waited_for(
+    server: ModelServer, contract: ModelContract, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.script = in_turn(error_reply(503, "full"))
-    predictor = several([server], contract, new_circuit=lambda: Circuit(3, rest_s=60))
+    clock = Clock.of_the_client(monkeypatch)
+    circuit = partial(Circuit, 3, rest_s=60, clock=clock)
+    predictor = several([server], contract, new_circuit=circuit)
     with pytest.raises(ModelAway):
         scores(predictor)
     assert not predictor.is_ready()
     asked = len(server.asked)
-    began = time.monotonic()
+    clock.slept.clear()
     with pytest.raises(ModelAway, match="left alone"):
         scores(predictor)
-    assert time.monotonic() - began < 0.1
+    assert clock.slept == []
     assert len(server.asked) == asked
 
 
 def test_threads_do_not_wait_for_one_another(
     server: ModelServer, predictor: TFServingPredictor
 ) -> None:
-    together = threading.Barrier(8, timeout=5)
+    together = threading.Barrier(8, timeout=WITHIN_S)
 
     def meet(asked: Asked) -> Reply:
         together.wait()  # broken, if one request had to end before the next is sent
@@ -177,7 +178,7 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Names:
 @pytest.fixture
 def scaled(contract: ModelContract) -> Callable[[], TFServingPredictor]:
     url = "http://tfserving:8501/v1/models/all_smear"
-    return lambda: TFServingPredictor([url], contract, replace(IMPATIENT, resolve=0.0))
+    return lambda: TFServingPredictor([url], contract, patient(resolve=0.0))
 
 
 def test_servers_that_are_added_and_taken_away_are_noticed(

@@ -3,69 +3,16 @@
 
 import { showArrived } from "./diagnosis.js";
 import { dropped, inOrder, isSystemFile, sha256 } from "./upload_files.js";
+import { Lost, SignedOut, post, unlessLost } from "./upload_requests.js";
 
 const AT_ONCE = 3; // requests; more would only wait for one another
 const COMPARED_AT_ONCE = 100; // files whose sums are asked about together
-const STALLED_MS = 60_000; // without a byte or an answer, the connection counts as lost
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 30_000;
 const TRIES = 5; // of one file, if all else gets through in between
 const SPOKEN_EVERY_MS = 10_000; // a screen reader is to hear of progress, not of every file
-const AWAY = [0, 502, 503, 504]; // statuses of a lost connection, and of a proxy before a server that restarts
-
-// The server asks to come again in `later` milliseconds, or the connection went without a word.
-class Lost extends Error {
-  constructor(later = 0) {
-    super();
-    this.later = later;
-  }
-}
-class SignedOut extends Error {}
-
-const unlessLost = (answer) =>
-  answer.catch((error) => {
-    if (error instanceof Lost) return null;
-    throw error;
-  });
-
-const retryAfter = (request) => 1000 * Number((request.status === 503 && request.getResponseHeader("Retry-After")) || 0);
 
 const fill = (words, values) => words.replace(/\{(\w+)\}/g, (_, name) => values[name]);
-
-// --- Requests ------------------------------------------------------------------------------------
-
-// A new sign-in, in another tab, changes the token; the cookie has the one that counts now.
-const token = (form) => /(?:^|; )csrftoken=([^;]+)/.exec(document.cookie)?.[1] ?? form.elements.csrfmiddlewaretoken.value;
-
-// The finished request; Lost and SignedOut are the two ways to get no answer. XMLHttpRequest, because
-// fetch tells nothing of the bytes that are sent.
-function post(form, url, body, { onBytes = () => {}, onSent = () => {} } = {}) {
-  return new Promise((resolve, reject) => {
-    const request = new XMLHttpRequest();
-    let watch;
-    const alive = () => {
-      clearTimeout(watch);
-      watch = setTimeout(() => request.abort(), STALLED_MS);
-    };
-    request.open("POST", url);
-    request.setRequestHeader("X-Requested-With", "fetch");
-    request.setRequestHeader("X-CSRFToken", token(form));
-    request.upload.addEventListener("progress", (event) => {
-      alive();
-      onBytes(event.loaded / event.total);
-    });
-    request.upload.addEventListener("load", onSent);
-    request.addEventListener("loadend", () => {
-      clearTimeout(watch);
-      const elsewhere = request.responseURL && new URL(request.responseURL).pathname !== new URL(url, location).pathname;
-      if (AWAY.includes(request.status)) reject(new Lost(retryAfter(request)));
-      else if ([401, 403].includes(request.status) || elsewhere) reject(new SignedOut());
-      else resolve(request);
-    });
-    alive();
-    request.send(body);
-  });
-}
 
 // --- One file ------------------------------------------------------------------------------------
 

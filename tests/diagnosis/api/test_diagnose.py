@@ -317,7 +317,7 @@ def test_the_number_of_queries_is_bounded(
     api.get("/api/diagnoses")  # permissions' content types are cached per process
     with django_assert_max_num_queries(28):
         assert post(api, smear, specimen="S-1").status_code == 201
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         assert post(api, smear, specimen="S-1").status_code == 200
 
 

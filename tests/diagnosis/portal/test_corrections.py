@@ -124,7 +124,7 @@ def test_the_amended_report_says_so(
     assert sign(clinician, Case.objects.get())
     page = client_signed_in.get("/specimens/H26-1/report").text
     assert "AMENDED" in page
-    assert "Name: Ada Example, corrected to Ada Corrected" in page
+    assert "Name: <bdi>Ada Example</bdi>, corrected to <bdi>Ada Corrected</bdi>" in page
 
 
 def test_the_form_of_what_is_not_signed_asks_nothing(

@@ -6,6 +6,10 @@ from typing import Any
 from rest_framework import renderers
 
 
+class _AsciiRenderer(renderers.JSONRenderer):
+    ensure_ascii = True
+
+
 class JSONRenderer(renderers.JSONRenderer):
     """DRF's, for half a character too: a refusal repeats what was sent, and UTF-8 has no half."""
 
@@ -19,5 +23,4 @@ class JSONRenderer(renderers.JSONRenderer):
         try:
             return super().render(data, accepted_media_type, renderer_context)
         except UnicodeEncodeError:
-            self.ensure_ascii = True
-            return super().render(data, accepted_media_type, renderer_context)
+            return _AsciiRenderer().render(data, accepted_media_type, renderer_context)

@@ -79,12 +79,20 @@ def register(page: Page) -> None:
     expect(page.get_by_role("heading", name="Specimen DAY-1")).to_be_visible()
 
 
+# However soon the fields are screened: what was shown has been seen.
+WATCH_FOR_PROGRESS = """
+  window.progressSeen = false;
+  const look = () => (progressSeen ||= Boolean(document.querySelector("progress#screened")));
+  new MutationObserver(look).observe(document.body, { childList: true, subtree: true });
+"""
+
+
 def upload(page: Page, fields: Path) -> None:
     page.get_by_label("Upload fields").set_input_files(sorted(fields.iterdir()))
+    page.evaluate(WATCH_FOR_PROGRESS)
     page.get_by_role("button", name="Upload and screen").click()
-    progress = page.locator("progress#screened")
-    expect(progress).to_be_visible()
-    expect(progress).to_have_count(0)
+    page.wait_for_function("progressSeen")
+    expect(page.locator("progress#screened")).to_have_count(0)
     expect(page.locator(".gallery li")).to_have_count(SMEARS + REFUSED)
     expect(page.locator(".gallery .badge--rejected")).to_have_count(REFUSED)
 

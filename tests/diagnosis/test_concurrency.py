@@ -97,5 +97,5 @@ def test_sqlite_lets_readers_and_a_writer_work_at_once() -> None:
         pytest.skip("SQLite's own settings")
     with connection.cursor() as cursor:
         assert cursor.execute("PRAGMA journal_mode").fetchone() == ("wal",)
-        assert cursor.execute("PRAGMA busy_timeout").fetchone() == (20_000,)
+        assert cursor.execute("PRAGMA busy_timeout").fetchone() == (8_000,)
         assert cursor.execute("PRAGMA foreign_keys").fetchone() == (1,)

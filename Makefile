@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := run
 PY := .venv/bin/python
 IN_MEMORY := $(PY) tests/in_memory.py
-.PHONY: run test test-long bench bench-quick lint messages lock ml dev venv
+.PHONY: run test test-mysql test-long bench bench-quick lint messages lock ml dev venv
 
 # Portal, API, admin and worker on http://127.0.0.1:8000 (PORT, DEMO_PASSWORD: see .env.example)
 run: .env
@@ -27,9 +27,13 @@ dev:
 ml:
 	@requirements/venv.sh ml
 
-# Everything, within 15 minutes: on SQLite, and what touches the database on MariaDB and MySQL too.
+# Everything: on SQLite, and what touches the database on MariaDB too.
 test: dev lint
 	@$(IN_MEMORY) $(PY) -m tests.everywhere
+
+# What touches the database, on Oracle's MySQL.
+test-mysql: dev
+	@$(IN_MEMORY) $(PY) -m tests.everywhere mysql
 
 # The full run of what `make test` does in small; its figures are kept in docs/measured.
 test-long: dev

@@ -53,7 +53,7 @@ def test_of_an_ordinary_field_nothing_is_said(
 
 
 def test_what_is_shown_has_the_colours_that_were_judged(field: Diagnosis) -> None:
-    stored = media_read(field.image_name)
+    stored = media_read(field.image_name, field.image_sha256)
     small = cv2.imdecode(np.frombuffer(thumbnail(stored), np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
     judged = decode(stored).rgb
     assert small.shape == judged.shape

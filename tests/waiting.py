@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-WITHIN_S = 600.0
+WITHIN_S = 240.0
 WITHIN_MS = 1000 * WITHIN_S
 
 Found = TypeVar("Found")

@@ -5,7 +5,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, Route, StorageState, expect
+from playwright.sync_api import (
+    APIResponse,
+    Locator,
+    Page,
+    Request,
+    Route,
+    StorageState,
+    expect,
+)
 
 from tests.product import Served
 
@@ -133,6 +141,58 @@ def test_a_lost_connection_is_waited_for_and_nothing_is_stored_twice(
     case.context.set_offline(False)
     expect(summary(case)).to_have_text("1 of 1 stored.")
     expect(case.locator(".gallery li")).to_have_count(FIELDS + 1)
+
+
+def test_a_slow_answer_does_not_hide_what_was_stored_after_it(
+    case: Page, smears: list[Path]
+) -> None:
+    held: list[tuple[Route, APIResponse]] = []
+    finished: list[str] = []
+
+    def handle(route: Route) -> None:
+        if route.request.method == "POST":
+            route.continue_()
+        elif held:
+            route.fulfill(response=route.fetch())
+        else:
+            held.append((route, route.fetch()))
+
+    def hear(sent: Request) -> None:
+        if sent.method == "GET" and sent.resource_type == "fetch":
+            finished.append(sent.url)
+
+    case.route(re.compile(r"/specimens/[^/]+$"), handle)
+    case.on("requestfinished", hear)
+    for files in smears[:1], smears[1:3]:
+        case.get_by_label("Upload fields").set_input_files(files)
+        send(case)
+        expect(summary(case)).to_have_text(f"{len(files)} of {len(files)} stored.")
+    case.wait_for_timeout(500)  # for the second look, were it not to wait for the first
+    [(first, answer)] = held
+    first.fulfill(response=answer)
+    while len(finished) < 2:
+        case.wait_for_timeout(50)
+    expect(case.locator(".gallery li")).to_have_count(3)
+
+
+def test_the_gallery_is_asked_for_until_the_server_can_show_it(
+    case: Page, smears: list[Path]
+) -> None:
+    away = [503, 0]
+
+    def handle(route: Route) -> None:
+        if route.request.method == "POST" or not away:
+            route.continue_()
+        elif status := away.pop(0):
+            route.fulfill(status=status)
+        else:
+            route.abort("connectionreset")
+
+    case.route(re.compile(r"/specimens/[^/]+$"), handle)
+    case.get_by_label("Upload fields").set_input_files(smears[0])
+    send(case)
+    expect(case.locator(".gallery li")).to_have_count(1)
+    assert not away
 
 
 def test_after_a_reload_only_what_is_missing_is_sent(case: Page, folder: Path) -> None:

@@ -69,14 +69,22 @@ class PredictorError(Exception):
         self.permanent = permanent
 
 
-class ModelAway(PredictorError):
-    """No model could be asked at all: it is down, loading, or has no time.
+class ModelUnavailable(PredictorError):
+    """No model could be asked just now.
 
     Says nothing about the image, so waiting for it costs a diagnosis none of its attempts.
     """
 
     def __init__(self, message: str) -> None:
         super().__init__(message, permanent=False)
+
+
+class ModelAway(ModelUnavailable):
+    """No model server answers: it is down, or loading."""
+
+
+class ModelBusy(ModelUnavailable):
+    """The model is there, and has more to do than it can do in time."""
 
 
 class ContractError(ValueError):

@@ -10,7 +10,7 @@ from django.utils import timezone
 from django_tasks import TaskResult
 
 from diagnosis import decoding, pipeline
-from diagnosis.errors import PredictorError
+from diagnosis.errors import ModelBusy, PredictorError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.predictors.base import Predictor
 from diagnosis.state import Status
@@ -79,6 +79,9 @@ def _model_call() -> Iterator[None]:
     try:
         yield
         result = "ok"
+    except ModelBusy:
+        result = "busy"
+        raise
     except PredictorError as error:
         result = "permanent" if error.permanent else "transient"
         raise

@@ -140,7 +140,9 @@ def _predictor(version: int, known: list[Predictor | None]) -> Predictor:
             return predictor
     if settings.PREDICTOR_URL == EMBEDDED:
         return EmbeddedPredictor(folder)
-    return TFServingPredictor(model_urls(settings.PREDICTOR_URL), contract)
+    return TFServingPredictor(
+        model_urls(settings.PREDICTOR_URL), contract, calls_at_once=settings.PREDICTOR_CALLS
+    )
 
 
 def _live_stamp() -> _Stamp:

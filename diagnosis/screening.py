@@ -20,7 +20,13 @@ from django.utils import timezone
 
 from diagnosis import observed, pipeline
 from diagnosis.cases import case_refresh
-from diagnosis.errors import ContractError, DecodersBusy, ImageRefused, ModelAway, PredictorError
+from diagnosis.errors import (
+    ContractError,
+    DecodersBusy,
+    ImageRefused,
+    ModelUnavailable,
+    PredictorError,
+)
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.imaging.validate import ValidationReport
 from diagnosis.media import MediaDamaged
@@ -39,7 +45,7 @@ logger = logging.getLogger(__name__)
 LEASE = timedelta(seconds=60)  # far above the slowest screening of a batch
 BACKOFF_BASE_S = 5.0
 BACKOFF_MAX_S = 300.0
-WAIT_S = 5.0  # until the next look for a model that is away, or for decoders that are busy
+WAIT_S = 5.0  # until the next look for a model that is away or busy, or for busy decoders
 BATCH = 16  # fields that are screened together
 
 
@@ -196,7 +202,7 @@ def _conclude(predictor: Predictor, fields: Sequence[tuple[_Leased, pipeline.Pre
     try:
         outcomes = observed.conclude([field for _, field in fields], predictor)
     except Exception as error:
-        if len(fields) > 1 and not isinstance(error, ModelAway):
+        if len(fields) > 1 and not isinstance(error, ModelUnavailable):
             for field in fields:  # one of them may be at fault; the others shall not suffer
                 _conclude(predictor, [field])
         else:
@@ -215,7 +221,7 @@ def _conclude(predictor: Predictor, fields: Sequence[tuple[_Leased, pipeline.Pre
 def _attempt_failed(lease: _Leased, error: Exception) -> None:
     """Let the diagnosis wait for model or decoders, postpone it with backoff, or give it up."""
     diagnosis, attempt = lease.diagnosis, lease.attempt
-    waits = isinstance(error, ModelAway | ContractError | DecodersBusy)
+    waits = isinstance(error, ModelUnavailable | ContractError | DecodersBusy)
     expected = waits or isinstance(error, PredictorError | ImageRefused | OSError)
     logger.warning(
         "Diagnosis %s, attempt %s: %s", diagnosis.pk, attempt, error, exc_info=not expected

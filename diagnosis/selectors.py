@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from django.conf import settings
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Max, Min, Q, QuerySet
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
@@ -16,12 +16,16 @@ from diagnosis.blinding import Reader, kept_from
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.models import FIELD_KINDS, STANDING, Diagnosis
+from diagnosis.predictor import stable_predictor
 from diagnosis.predictors.store import version_dir
 from diagnosis.state import Status
 from patients.models import Patient, Specimen
 
 # A search of few letters must not sort the fields of half the laboratory.
 SPECIMENS_SEARCHED = 200
+
+SILENT_S = 15.0  # in which a model that is there answers something: a call and a look of the worker
+LATEST_ANSWERS = 100  # among which the last one is: fields are screened nearly as they come
 
 
 def diagnosis_list() -> QuerySet[Diagnosis]:
@@ -209,6 +213,36 @@ def queue_state() -> QueueState:
         oldest_due_s=(now - received["since"]).total_seconds() if received["since"] else 0.0,
         failed=Diagnosis.objects.filter(STANDING, status=Status.FAILED).count(),
     )
+
+
+def model_away_since() -> datetime | None:
+    """Since when fields wait for a model that does not answer; ``None`` if none does.
+
+    Since the last answer or, where nobody asked for a while then, since the first field that
+    waits came in. The model is asked for its state, for about a second, only where a field waits
+    and nothing has been answered lately.
+    """
+    waiting = Diagnosis.objects.filter(STANDING, status=Status.RECEIVED)
+    since: datetime | None = waiting.aggregate(since=Min("created_at"))["since"]
+    if since is None:
+        return None
+    # `next_attempt_at` is empty in all of them; named, it lets the index give them in order.
+    answered = Diagnosis.objects.filter(status=Status.SCREENED, next_attempt_at=None)
+    latest = answered.order_by("-id").values("completed_at")[:LATEST_ANSWERS]
+    last: datetime | None = latest.aggregate(last=Max("completed_at"))["last"]
+    since = max(since, last) if last else since
+    return None if _is_recent(since) or _model_is_there() else since
+
+
+def _is_recent(moment: datetime) -> bool:
+    return timezone.now() - moment < timedelta(seconds=SILENT_S)
+
+
+def _model_is_there() -> bool:
+    try:
+        return stable_predictor().is_available()
+    except ContractError:  # no version is live
+        return False
 
 
 def _is_due(now: datetime) -> Q:

@@ -13,7 +13,7 @@ from diagnosis.errors import (
     ContractError,
     DecodersBusy,
     ImageRefused,
-    ModelAway,
+    ModelUnavailable,
     PredictorError,
 )
 from diagnosis.imaging.contract import ModelContract
@@ -66,8 +66,8 @@ def shadow_run(*, limit: int = BATCH) -> int:
         return 0
     try:
         answers = [_answer(field, candidate) for field in _next_fields(candidate.contract)[:limit]]
-    except (ModelAway, DecodersBusy) as error:
-        logger.warning("The candidate is away: %s", error)
+    except (ModelUnavailable, DecodersBusy) as error:
+        logger.warning("The candidate cannot be asked: %s", error)
         return 0
     ShadowAnswer.objects.bulk_create(answers, ignore_conflicts=True)
     return len(answers)
@@ -135,7 +135,7 @@ def _answer(diagnosis: Diagnosis, candidate: Predictor) -> ShadowAnswer:
     """What the candidate says of one field, not saved yet.
 
     Raises:
-        ModelAway, DecodersBusy: it could not be asked.
+        ModelUnavailable, DecodersBusy: it could not be asked.
     """
     contract = candidate.contract
     answer = ShadowAnswer(
@@ -144,7 +144,7 @@ def _answer(diagnosis: Diagnosis, candidate: Predictor) -> ShadowAnswer:
     try:
         field = decoding.prepare(image_read(diagnosis), contract)
         (outcome,) = pipeline.conclude([field], contract, candidate)
-    except (ModelAway, DecodersBusy):
+    except (ModelUnavailable, DecodersBusy):
         raise
     except (PredictorError, ImageRefused, OSError) as error:
         logger.warning("The candidate failed on diagnosis %s: %s", diagnosis.pk, error)

@@ -56,8 +56,8 @@ NOT_ADMITTED = Counter(
 )
 MODEL_DURATION = Histogram(
     "leukemia_model_call_duration_seconds",
-    "Seconds of one call of the model: `embedded` or `tf_serving`; `ok`, `transient` (asked "
-    "again later) or `permanent`.",
+    "Seconds of one call of the model: `embedded` or `tf_serving`; `ok`, `busy` or `transient` "
+    "(asked again later) or `permanent`.",
     ["kind", "result"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )

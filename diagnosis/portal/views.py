@@ -24,7 +24,7 @@ from diagnosis.blinding import conceal, conceal_cases, is_kept
 from diagnosis.case_selectors import case_of, latest_reviews, reviews_of
 from diagnosis.cases import CaseError, image_damaged
 from diagnosis.corrections import corrections_of_patient, corrections_of_specimen
-from diagnosis.errors import ImageRefused, PredictorError
+from diagnosis.errors import ImageRefused, ModelBusy, PredictorError
 from diagnosis.imaging.contract import LABELS
 from diagnosis.media import MediaDamaged, media_is_sound
 from diagnosis.models import Diagnosis, Priority
@@ -196,6 +196,8 @@ def diagnosis_activation(request: HttpRequest, pk: int) -> HttpResponse:
         return _sentence(wording.no_map(error.reason, diagnosis), 404)
     except PredictorError as error:
         logger.warning("No activation map of diagnosis %s: %s", diagnosis.pk, error)
+        if isinstance(error, ModelBusy):
+            return _sentence(gettext("The model is busy just now. Try again."), 503)
         return _sentence(gettext("The model cannot be reached just now. Try again."), 503)
     except MediaDamaged as damage:
         return _placeholder(damage)

@@ -2,6 +2,9 @@
 
 The pattern of Nygard, *Release It!* (2007). Our own, because the known libraries hold a lock
 while the guarded call runs, and so would send one request at a time to a model server.
+
+A call that had to queue is neither a success nor a failure, as resilience4j advises for what a
+bulkhead turns away (``ignoreExceptions``): it says nothing about whether the server is there.
 """
 
 import threading
@@ -31,6 +34,7 @@ class Circuit:
         self._clock = clock
         self._lock = threading.Lock()
         self._failures = 0
+        self._answers = 0
         self._closed_to: float | None = None  # when a caller may try; None while closed
 
     @property
@@ -41,8 +45,15 @@ class Circuit:
                 return "closed"
             return "open" if self._clock() < self._closed_to else "half-open"
 
+    @property
+    def answers(self) -> int:
+        """How many calls were answered so far: more than before is a server at work."""
+        with self._lock:
+            return self._answers
+
     def admit(self) -> bool:
-        """Whether the caller may try now; it then has to say ``succeeded`` or ``failed``."""
+        """Whether the caller may try now; it then says ``succeeded``, ``failed``, or nothing where
+        the call told neither."""
         with self._lock:
             if self._closed_to is None:
                 return True
@@ -55,6 +66,7 @@ class Circuit:
     def succeeded(self) -> None:
         """A call was answered."""
         with self._lock:
+            self._answers += 1
             self._failures = 0
             self._closed_to = None
 

@@ -2,13 +2,16 @@
 
 The version's number is always in the URL, because an answer does not say which version gave it.
 Several addresses share the load; one that fails is passed over, and left alone for a while when
-it keeps failing.
+it keeps failing. A server that is busy does not fail: so that it can keep up, a process sends few
+calls at once and lets the others wait here, and a call that came too late in the server's own
+queue is told apart from one that nobody took up.
 """
 
 import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence, Set
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -19,7 +22,7 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
-from diagnosis.errors import ModelAway, PredictorError
+from diagnosis.errors import ModelAway, ModelBusy, ModelUnavailable, PredictorError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.predictors import wire
 from diagnosis.predictors.addresses import Address, resolve
@@ -35,6 +38,10 @@ from diagnosis.predictors.circuit import Circuit, State
 BATCH = 16  # images a request; serving/batching.config takes as many at once
 OUTPUTS = ("probabilities", "ood_score")
 AVAILABLE = "AVAILABLE"
+# Calls that a process has under way; PREDICTOR_CALLS. As many as a web process has threads, so that
+# none of them waits; and three processes (two of web, one worker) send no more calls of BATCH than
+# serving/batching.config takes in, which is what a server answers within ``Patience.read``.
+CALLS_AT_ONCE = 4
 CONNECTIONS = 32  # kept alive for each address, at least as many as a process has threads
 ANSWER_BYTES = 64 * 1024  # no answer of BATCH images comes near it
 
@@ -46,9 +53,12 @@ class Patience:
     """How long is waited for what, in seconds.
 
     Attributes:
+        turn: for one of the process's calls to end, where as many as may be are under way. As
+            long as two cores need for 32 calls of ``BATCH`` images.
         connect: for a connection.
         read: for the next bytes of an answer.
-        deadline: for one call with all its attempts. Far below a diagnosis's lease.
+        deadline: for one call with all its attempts, once it had its turn. With ``turn`` far below
+            a diagnosis's lease.
         attempts: requests for one call, at most.
         backoff: before the first repetition on servers that were all tried; doubled each time,
             and drawn at random from 0 to that, so that clients do not come back in step.
@@ -56,6 +66,7 @@ class Patience:
         status: for the answer to a question about the version's state.
     """
 
+    turn: float = 10.0
     connect: float = 1.0
     read: float = 5.0
     deadline: float = 8.0
@@ -63,6 +74,14 @@ class Patience:
     backoff: float = 0.1
     resolve: float = 15.0
     status: float = 1.0
+
+
+class _TimedOut(ModelAway):
+    """It was sent, and nothing came back for as long as one waits."""
+
+
+class _StillQueued(ModelBusy):
+    """It was sent, and the server, which answered others meanwhile, did not come to it in time."""
 
 
 @dataclass(eq=False)
@@ -83,17 +102,20 @@ class TFServingPredictor:
         contract: ModelContract,
         patience: Patience | None = None,
         new_circuit: Callable[[], Circuit] = Circuit,
+        calls_at_once: int = CALLS_AT_ONCE,
     ) -> None:
         """Ask nothing yet.
 
         Args:
             urls: model URLs, from ``addresses.model_urls``.
             contract: of the version to ask for.
+            calls_at_once: to all servers together; the others wait for their turn.
         """
         self._urls = tuple(urls)
         self._contract = contract
         self._patience = patience or Patience()
         self._new_circuit = new_circuit
+        self._turns = threading.BoundedSemaphore(calls_at_once)
         self._lock = threading.Lock()
         self._servers: dict[Address, _Server] = {}
         self._resolve_at = 0.0
@@ -111,7 +133,8 @@ class TFServingPredictor:
         """See ``Predictor.predict``; up to ``BATCH`` images travel in one request.
 
         Raises:
-            ModelAway: no server could be asked.
+            ModelAway: no server answers.
+            ModelBusy: the servers, or this process, have too much to do.
             PredictorError: as for ``wire.read_rows``.
         """
         check_images(images, self._contract)
@@ -158,31 +181,48 @@ class TFServingPredictor:
         outputs: Sequence[str],
         read: Callable[[wire.Row], Answer],
     ) -> list[Answer]:
-        """Send ``body`` until a server answers it, within the deadline."""
-        deadline = time.monotonic() + self._patience.deadline
+        """Send ``body``, when its turn has come, until a server answers it within the deadline."""
         failures: list[PredictorError] = []
-        for server in self._turns(failures, deadline):
-            try:
-                rows = self._send(server.address, body, count, outputs, deadline)
-                answers = [read(row) for row in rows]
-            except PredictorError as failure:
-                server.circuit.failed()
-                failures.append(failure)
-            else:
-                server.circuit.succeeded()
-                return answers
-            finally:
-                with self._lock:
-                    server.in_flight -= 1
+        with self._turn():
+            deadline = time.monotonic() + self._patience.deadline
+            for server in self._servers_to_ask(failures, deadline):
+                answered_before = server.circuit.answers
+                try:
+                    rows = self._send(server.address, body, count, outputs, deadline)
+                    answers = [read(row) for row in rows]
+                except PredictorError as failure:
+                    failures.append(_judged(failure, server.circuit, answered_before))
+                else:
+                    server.circuit.succeeded()
+                    return answers
+                finally:
+                    with self._lock:
+                        server.in_flight -= 1
         raise self._summary(failures)
 
-    def _turns(self, failures: Sequence[PredictorError], deadline: float) -> Iterator[_Server]:
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Be one of the calls that this process has under way.
+
+        Raises:
+            ModelBusy: none of the others ended in time.
+        """
+        if not self._turns.acquire(timeout=self._patience.turn):
+            raise ModelBusy(f"{self._model}: too many calls of this process are under way")
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    def _servers_to_ask(
+        self, failures: Sequence[PredictorError], deadline: float
+    ) -> Iterator[_Server]:
         """The server to ask next, as long as it makes sense to ask again."""
         tried: set[Address] = set()
         for attempt in range(self._patience.attempts):
             server = self._take(tried)
             if server is None and tried:  # each was asked once: all again, a little later
-                if all(failure.permanent for failure in failures):
+                if not any(_worth_repeating(failure) for failure in failures):
                     return
                 pause = random.uniform(0, self._patience.backoff * 2**attempt)  # noqa: S311
                 if time.monotonic() + pause >= deadline:
@@ -270,7 +310,7 @@ class TFServingPredictor:
         """Status and body of the answer to one request.
 
         Raises:
-            ModelAway: no whole answer came in time.
+            ModelAway: no whole answer came in time; ``_TimedOut`` where not even its beginning did.
             PredictorError: the answer has no end.
         """
         prepared = request.prepare()
@@ -284,25 +324,52 @@ class TFServingPredictor:
                 allow_redirects=False,
             ) as response:
                 return response.status_code, _read_body(response.raw, until)
+        except requests.ReadTimeout as error:
+            raise _TimedOut(_cause(error)) from error
         except (requests.RequestException, HTTPError, OSError) as error:
             raise ModelAway(_cause(error)) from error
 
     def _summary(self, failures: Sequence[PredictorError]) -> PredictorError:
-        """One error for all attempts of a call."""
-        contract = self._contract
-        model = f"version {contract.version} of {contract.name}"
+        """One error for all attempts of a call: busy, if only one of the servers was."""
         if not failures:
-            return ModelAway(f"{model}: every server kept failing and is left alone for a moment")
-        message = f"{model}, {len(failures)} attempts: {failures[-1]}"
-        if all(isinstance(failure, ModelAway) for failure in failures):
-            return ModelAway(message)
+            return ModelAway(
+                f"{self._model}: every server kept failing and is left alone for a moment"
+            )
+        message = f"{self._model}, {len(failures)} attempts: {failures[-1]}"
+        if all(isinstance(failure, ModelUnavailable) for failure in failures):
+            busy = any(isinstance(failure, ModelBusy) for failure in failures)
+            return ModelBusy(message) if busy else ModelAway(message)
         return PredictorError(message, permanent=all(failure.permanent for failure in failures))
+
+    @property
+    def _model(self) -> str:
+        return f"version {self._contract.version} of {self._contract.name}"
 
     def _prediction(self, row: wire.Row) -> Prediction:
         return make_prediction(row["probabilities"], row["ood_score"], self._contract)
 
     def _explanation(self, row: wire.Row) -> Explanation:
         return make_explanation(self._prediction(row), row["activation"])
+
+
+def _judged(failure: PredictorError, circuit: Circuit, answered_before: int) -> PredictorError:
+    """What a failure says of its server, whose circuit is told.
+
+    That the server's status page answers excuses nothing: it would for a model that hangs, too.
+
+    Args:
+        answered_before: the circuit's ``answers`` when the call was sent.
+    """
+    if isinstance(failure, _TimedOut) and circuit.answers > answered_before:
+        return _StillQueued(f"others were answered meanwhile; {failure}")
+    if not isinstance(failure, ModelBusy):
+        circuit.failed()
+    return failure
+
+
+def _worth_repeating(failure: PredictorError) -> bool:
+    """Whether the same servers may be asked again: not where that would lengthen a queue."""
+    return not failure.permanent and not isinstance(failure, _StillQueued)
 
 
 def _read_body(raw: HTTPResponse, until: float) -> bytes:

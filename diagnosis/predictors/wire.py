@@ -12,8 +12,9 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.errors import ModelAway, PredictorError
+from diagnosis.errors import ModelAway, ModelBusy, PredictorError
 
+QUEUE_FULL = "batch scheduling queue"  # of the 503 by which batching turns a call away
 QUOTED_AT_MOST = 160  # characters of a server's error: it may repeat the whole request
 Row = dict[str, NDArray[np.float32]]
 
@@ -49,14 +50,18 @@ def read_rows(status: int, body: bytes, count: int, outputs: Sequence[str]) -> l
     """The answer to a request of ``count`` images: each row's ``outputs`` as float32.
 
     Raises:
-        ModelAway: the version is not loaded there, or the server has no time (404, 503, 504).
+        ModelBusy: batching has no room for it (a 503 that says so).
+        ModelAway: the version is not loaded there, or what stands before it has no server (404,
+            other 503, 504).
         PredictorError: permanent if a well-formed answer does not hold what was asked for, for
             the same image would get it again. Anything else that is not an answer is not, a 400
             included: what is sent is always well-formed, so the fault is the server's, such as a
             half-copied version.
     """
     if status in (404, 503, 504):
-        raise ModelAway(f"HTTP {status}: {quote(body)}")
+        said = quote(body)
+        kind = ModelBusy if status == 503 and QUEUE_FULL in said else ModelAway
+        raise kind(f"HTTP {status}: {said}")
     if status != 200:
         raise PredictorError(f"HTTP {status}: {quote(body)}", permanent=False)
     try:

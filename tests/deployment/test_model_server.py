@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from django.conf import settings
 
 from diagnosis.predictors.store import read_live
+from diagnosis.predictors.tf_serving import BATCH, CALLS_AT_ONCE, Patience
 from export.registry import models_config
+from tests.deployment.files import compose, container, flags
 from tests.product import ROOT
 from tests.waiting import WITHIN_S
 
@@ -25,7 +28,8 @@ FIELDS = {  # of tensorflow_serving's BatchingParameters
     "enable_large_batch_splitting",
     "max_execution_batch_size",
 }
-LARGEST_CALL = 16  # images that our client sends at once
+AN_IMAGE_S = 0.020  # in batches of 16, at its slowest, as measured on two busy cores
+PROCESSES = 3  # of the product, as Compose starts it: two of web, one worker
 HANGS = "hangs"
 
 
@@ -145,14 +149,40 @@ def test_absent_server_is_not_healthy(unused_port: int) -> None:
     assert not healthy(unused_port)
 
 
-def test_batches_take_our_clients_largest_call() -> None:
+def batching() -> dict[str, str]:
     text = re.sub(r"#.*", "", (ROOT / "serving/batching.config").read_text())
-    found = dict(re.findall(r"(\w+) \{ value: (\w+) \}", text))
     assert re.sub(r"\w+ \{ value: \w+ \}", "", text).strip() == "", "nothing else stands in it"
+    return dict(re.findall(r"(\w+) \{ value: (\w+) \}", text))
+
+
+def test_batches_take_our_clients_largest_call() -> None:
+    found = batching()
     assert set(found) == FIELDS, "an unknown field stops the server"
-    assert int(found["max_batch_size"]) >= LARGEST_CALL
+    assert int(found["max_batch_size"]) >= BATCH
     assert int(found["max_execution_batch_size"]) <= int(found["max_batch_size"])
     assert found["enable_large_batch_splitting"] == "true", "or larger calls are refused with 400"
+
+
+def test_the_server_answers_in_time_what_it_takes_in() -> None:
+    """And takes in what the product sends at once, so that its own calls do not hear 503."""
+    found = batching()
+    calls = int(found["num_batch_threads"]) + int(found["max_enqueued_batches"])
+    assert calls * BATCH * AN_IMAGE_S <= Patience().read
+    assert CALLS_AT_ONCE == settings.PREDICTOR_CALLS
+    assert calls >= PROCESSES * CALLS_AT_ONCE
+
+
+def test_status_pages_do_not_wait_behind_predictions() -> None:
+    found = batching()
+    calls = int(found["num_batch_threads"]) + int(found["max_enqueued_batches"])
+    lone = int(found["num_batch_threads"]) * int(found["max_execution_batch_size"])
+    for arguments in (
+        compose()["services"]["tfserving"]["command"],
+        container("tfserving")["args"],
+    ):
+        threads = int(flags(arguments)["rest_api_num_threads"])
+        assert threads > calls + 1, "one more takes requests in, and one says that all is full"
+        assert threads >= lone, "lone images fill a batch for each batch thread"
 
 
 def test_figures_are_where_the_manual_says() -> None:

@@ -226,9 +226,11 @@ def test_model_servers_are_asked_for_the_live_version(store: Store, settings: Se
     store.promote(2)
     embedded = stable_predictor()
     settings.PREDICTOR_URL = "http://127.0.0.1:9/v1/models/all_smear"
+    settings.PREDICTOR_CALLS = 2
     remote = stable_predictor()
     assert isinstance(remote, TFServingPredictor)
     assert remote.contract.version == 2
     assert not remote.is_available()
+    assert [remote._turns.acquire(blocking=False) for _ in range(3)] == [True, True, False]
     settings.PREDICTOR_URL = "embedded:"
     assert type(stable_predictor()) is type(embedded)

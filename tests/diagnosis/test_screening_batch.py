@@ -10,7 +10,7 @@ from django.utils import timezone
 from numpy.typing import NDArray
 
 from diagnosis import pipeline, screening, services
-from diagnosis.errors import ContractError, ModelAway, PredictorError
+from diagnosis.errors import ContractError, ModelAway, ModelBusy, ModelUnavailable, PredictorError
 from diagnosis.media import media_path
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
 from diagnosis.predictors.base import Prediction
@@ -110,11 +110,12 @@ def test_one_that_the_model_chokes_on_costs_the_others_nothing(
     assert calls == [4, 1, 1, 1, 1]
 
 
-def test_a_model_that_is_away_costs_no_attempt(
-    clinician: User, smear: bytes, predictor: FakePredictor
+@pytest.mark.parametrize("error", [ModelAway("connection refused"), ModelBusy("queue is full")])
+def test_a_model_that_is_away_or_busy_costs_no_attempt(
+    clinician: User, smear: bytes, predictor: FakePredictor, error: ModelUnavailable
 ) -> None:
     diagnosis = create_field(clinician, smear)
-    predictor.error = ModelAway("connection refused")
+    predictor.error = error
     for _ in range(3 * ATTEMPTS_ALLOWED):
         with clock_at(asked := timezone.now()):
             result = run_field(diagnosis)
@@ -147,11 +148,15 @@ def test_while_the_model_is_away_what_waits_is_not_touched(
     assert screening.diagnoses_run_due() == 3
 
 
-def test_a_model_that_goes_away_within_the_batch(
-    clinician: User, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [ModelAway("connection reset"), ModelBusy("queue is full")])
+def test_a_model_that_goes_away_or_is_busy_within_the_batch(
+    clinician: User,
+    predictor: FakePredictor,
+    monkeypatch: pytest.MonkeyPatch,
+    error: ModelUnavailable,
 ) -> None:
     deferred(clinician, smears(3))
-    predictor.error = ModelAway("connection reset")
+    predictor.error = error
     monkeypatch.setattr(predictor, "is_ready", lambda: True)
     assert screening.diagnoses_run_due() == 3
     assert predictor.calls == 1

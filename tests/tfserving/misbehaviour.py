@@ -45,7 +45,10 @@ def scores(predictor: TFServingPredictor, count: int = 1) -> list[float]:
 PASSING = {
     "empty reply": Reply(hang_up=True),
     "cut off": json_reply({"predictions": []}, cut_after=5),
-    "queue full": error_reply(503, "The batch scheduling queue is full"),
+    "queue full": error_reply(
+        503, "The batch scheduling queue to which this task was submitted is full; task size is 16"
+    ),
+    "unavailable": error_reply(503, "no healthy upstream"),  # of a proxy
     "timed out": error_reply(504, "Timed out waiting for notification"),
     "unknown version": error_reply(404, "Servable not found for request: Specific(all_smear, 7)"),
     "half-copied model": error_reply(400, "Could not find variable conv/kernel"),

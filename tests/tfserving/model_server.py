@@ -4,6 +4,9 @@ In a test, ``ModelServer(script)`` gives each request to ``script``, which says 
 a recorded answer, silence, half an answer, nothing. As a process,
 ``python -m tests.tfserving.model_server --store DIR --port N`` answers with the published
 versions that ``models.config`` names, and can be killed.
+
+With ``threads`` it is slow as TensorFlow Serving's REST interface is: so many requests, status
+pages among them, are worked on at once, and all others wait without end and without being told.
 """
 
 import argparse
@@ -72,12 +75,13 @@ class ModelServer:
 
     Attributes:
         script: may be exchanged between requests.
-        asked: every request so far.
+        asked: every request so far, those that wait for a thread included.
         connections: how many were opened.
     """
 
-    def __init__(self, script: Script, port: int = 0) -> None:
+    def __init__(self, script: Script, port: int = 0, threads: int | None = None) -> None:
         self.script = script
+        self.turn = threading.Semaphore(threads) if threads else contextlib.nullcontext()
         self.asked: list[Asked] = []
         self.connections = 0
         self._server = _Server(("127.0.0.1", port), _Handler)
@@ -149,7 +153,8 @@ class _Handler(BaseHTTPRequestHandler):
         owner = self.server.owner
         asked = Asked(self.command, self.path, dict(self.headers.items()), body)
         owner.asked.append(asked)
-        reply = owner.script(asked)
+        with owner.turn:
+            reply = owner.script(asked)
         if reply.silent:
             self.server.ended.wait()
         if reply.silent or reply.hang_up:
@@ -234,6 +239,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--runtime", choices=RUNTIMES, default="litert")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
+    parser.add_argument("--threads", type=int, help="requests worked on at once; all, if unsaid")
     options = parser.parse_args()
     script = Store(options.store, options.runtime)
 
@@ -241,7 +247,8 @@ def main() -> None:
         time.sleep(options.delay)
         return script(asked)
 
-    ModelServer(slowly if options.delay else script, options.port).serve_forever()
+    answers = slowly if options.delay else script
+    ModelServer(answers, options.port, options.threads).serve_forever()
 
 
 if __name__ == "__main__":

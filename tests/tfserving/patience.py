@@ -13,6 +13,7 @@ from tests.tfserving.model_server import ModelServer
 from tests.waiting import WITHIN_S
 
 PATIENT = Patience(
+    turn=WITHIN_S,
     connect=WITHIN_S,
     read=WITHIN_S,
     deadline=WITHIN_S,
@@ -64,6 +65,24 @@ class OutOfPatience(HTTPAdapter):
         self.granted.append(how["timeout"])
         how["timeout"] = (how["timeout"][0], 0.05)
         return super().send(*arguments, **how)
+
+
+class OnTheClock(HTTPAdapter):
+    """Times out by a test's clock: what came later than the client would have waited never came."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__()
+        self._clock = clock
+
+    def send(self, *arguments: Any, **how: Any) -> requests.Response:
+        """Send, and wait for minutes of the machine's time."""
+        sent, (_, granted) = self._clock.now, how["timeout"]
+        how["timeout"] = (WITHIN_S, WITHIN_S)
+        response = super().send(*arguments, **how)
+        if self._clock.now - sent > granted:
+            response.close()
+            raise requests.ReadTimeout(f"Read timed out. (read timeout={granted})")
+        return response
 
 
 def gives_up(predictor: TFServingPredictor, server: ModelServer) -> OutOfPatience:

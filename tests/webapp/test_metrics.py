@@ -18,7 +18,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from diagnosis import observed
-from diagnosis.errors import PredictorError
+from diagnosis.errors import ModelBusy, PredictorError
 from diagnosis.models import Diagnosis
 from diagnosis.state import Status
 from tests.clock import clock_shifted
@@ -140,16 +140,27 @@ def test_refused_fields_are_counted_by_failing_check(
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("permanent", "result"), [(True, "permanent"), (False, "transient")])
+@pytest.mark.parametrize(
+    ("error", "result"),
+    [
+        (PredictorError("nonsense", permanent=True), "permanent"),
+        (PredictorError("away", permanent=False), "transient"),
+        (ModelBusy("queue is full"), "busy"),
+    ],
+)
 def test_a_model_that_fails(
-    clinician: User, predictor: FakePredictor, counted: Counted, permanent: bool, result: str
+    clinician: User,
+    predictor: FakePredictor,
+    counted: Counted,
+    error: PredictorError,
+    result: str,
 ) -> None:
-    predictor.error = PredictorError("away", permanent=permanent)
+    predictor.error = error
     run_field(create_field(clinician, smear_jpeg()))
     calls = {"kind": "embedded", "result": result}
     assert counted("leukemia_model_call_duration_seconds_count", **calls) == 1
     failed = counted("leukemia_diagnoses_total", outcome="failed", model_version="")
-    assert failed == permanent, "the other one waits"
+    assert failed == error.permanent, "the others wait"
 
 
 @pytest.mark.django_db

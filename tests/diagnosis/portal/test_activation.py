@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django import Settings
 
-from diagnosis.errors import ModelAway
+from diagnosis.errors import ModelAway, ModelBusy, ModelUnavailable
 from diagnosis.imaging.contract import CONTRACT_FILE
 from diagnosis.imaging.decode import decode
 from diagnosis.imaging.heatmap import heat_map
@@ -168,16 +168,26 @@ def live(store: Path, stable: int, previous: int | None = None) -> None:
     part.replace(path)
 
 
-def test_a_model_that_is_away_is_no_missing_map(
-    client_signed_in: Client, diagnosis: Diagnosis, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("error", "sentence"),
+    [
+        (ModelAway("nobody there"), "The model cannot be reached just now. Try again."),
+        (ModelBusy("queue is full"), "The model is busy just now. Try again."),
+    ],
+)
+def test_a_model_that_is_away_or_busy_is_no_missing_map(
+    client_signed_in: Client,
+    diagnosis: Diagnosis,
+    monkeypatch: pytest.MonkeyPatch,
+    error: ModelUnavailable,
+    sentence: str,
 ) -> None:
-    def away(*images: object) -> None:
-        raise ModelAway("nobody there")
+    def unavailable(*images: object) -> None:
+        raise error
 
-    monkeypatch.setattr("diagnosis.predictors.embedded.EmbeddedPredictor.explain", away)
+    monkeypatch.setattr("diagnosis.predictors.embedded.EmbeddedPredictor.explain", unavailable)
     answer = client_signed_in.get(address(diagnosis))
-    assert answer.status_code == 503
-    assert "Try again" in answer.content.decode()
+    assert (answer.status_code, answer.content.decode()) == (503, sentence)
 
 
 def test_fields_without_an_answer_have_no_map(

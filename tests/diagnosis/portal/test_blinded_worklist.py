@@ -73,7 +73,7 @@ def test_pages_cost_the_same_however_many_rows(
     for number in range(6):
         make_case(f"W-{number}")
         records.screened(clinician, specimen)
-    with django_assert_max_num_queries(10):
+    with django_assert_max_num_queries(11):
         assert len(rows(client_signed_in)) == 7
     with django_assert_max_num_queries(23):
         assert client_signed_in.get("/specimens/H26-1").status_code == 200

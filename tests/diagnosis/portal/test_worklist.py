@@ -160,7 +160,7 @@ def test_queries_do_not_grow_with_the_rows(
 ) -> None:
     for _ in range(6):
         make_case(clinician, suspicious=1)
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(10):
         assert len(rows(client_signed_in)) == 6
 
 

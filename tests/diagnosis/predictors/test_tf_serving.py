@@ -11,7 +11,7 @@ import pytest
 import requests
 from numpy.typing import NDArray
 
-from diagnosis.errors import ModelAway, PredictorError
+from diagnosis.errors import ModelAway, ModelBusy, PredictorError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.predictors import tf_serving, wire
 from diagnosis.predictors.circuit import Circuit
@@ -124,7 +124,8 @@ def test_what_passes_is_tried_again(
     assert len(server.asked) == 2
 
 
-AWAY = {"empty reply", "cut off", "queue full", "timed out", "unknown version", "no answer"}
+AWAY = {"empty reply", "cut off", "unavailable", "timed out", "unknown version", "no answer"}
+BUSY = {"queue full"}
 
 
 @pytest.mark.parametrize("name", PASSING)
@@ -138,6 +139,7 @@ def test_what_does_not_pass_is_given_up(
         scores(predictor)
     assert not caught.value.permanent
     assert isinstance(caught.value, ModelAway) is (name in AWAY)
+    assert isinstance(caught.value, ModelBusy) is (name in BUSY)
     wait_until(lambda: len(server.asked) >= PATIENT.attempts)
     assert len(server.asked) == PATIENT.attempts
 

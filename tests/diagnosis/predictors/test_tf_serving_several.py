@@ -14,7 +14,7 @@ from diagnosis.imaging.contract import ModelContract
 from diagnosis.predictors import tf_serving
 from diagnosis.predictors.addresses import Address
 from diagnosis.predictors.circuit import Circuit
-from diagnosis.predictors.tf_serving import TFServingPredictor
+from diagnosis.predictors.tf_serving import CALLS_AT_ONCE, TFServingPredictor
 from tests.tfserving.misbehaviour import NONSENSE, PASSING, answer, in_turn, scores
 from tests.tfserving.model_server import Asked, ModelServer, Reply, error_reply
 from tests.tfserving.patience import PATIENT, Clock, gives_up, patient
@@ -135,7 +135,7 @@ def test_with_every_circuit_open_nothing_is_sent_or_waited_for(
 def test_threads_do_not_wait_for_one_another(
     server: ModelServer, predictor: TFServingPredictor
 ) -> None:
-    together = threading.Barrier(8, timeout=WITHIN_S)
+    together = threading.Barrier(CALLS_AT_ONCE, timeout=WITHIN_S)
 
     def meet(asked: Asked) -> Reply:
         together.wait()  # broken, if one request had to end before the next is sent
@@ -144,13 +144,14 @@ def test_threads_do_not_wait_for_one_another(
     server.script = meet
     found: list[list[float]] = []
     threads = [
-        threading.Thread(target=lambda: found.append(scores(predictor, 2))) for _ in range(8)
+        threading.Thread(target=lambda: found.append(scores(predictor, 2)))
+        for _ in range(CALLS_AT_ONCE)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert found == [[0, 1]] * 8
+    assert found == [[0, 1]] * CALLS_AT_ONCE
 
 
 # --- Names --------------------------------------------------------------------------------

@@ -192,7 +192,7 @@ def _validation(options: argparse.Namespace) -> None:
 
 
 def _promote(options: argparse.Namespace) -> None:
-    wait = partial(wait_available, config.predictor_url(), timeout=options.timeout)
+    wait = partial(wait_available, config.place().predictor_url, timeout=options.timeout)
     registry.promote(config.model_store(), config.model_name(), options.version, wait)
     _list(options)
 
@@ -200,7 +200,7 @@ def _promote(options: argparse.Namespace) -> None:
 def _canary(options: argparse.Namespace) -> None:
     if (options.version is None) is not options.withdraw:
         raise ExportError("Name a version to put on trial, or --withdraw the one that is.")
-    wait = partial(wait_available, config.predictor_url(), timeout=options.timeout)
+    wait = partial(wait_available, config.place().predictor_url, timeout=options.timeout)
     registry.set_canary(config.model_store(), config.model_name(), options.version, wait)
     _list(options)
 

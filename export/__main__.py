@@ -192,21 +192,28 @@ def _validation(options: argparse.Namespace) -> None:
 
 
 def _promote(options: argparse.Namespace) -> None:
-    wait = partial(wait_available, config.place().predictor_url, timeout=options.timeout)
-    registry.promote(config.model_store(), config.model_name(), options.version, wait)
+    place = config.place()
+    wait = partial(wait_available, place.predictor_url, timeout=options.timeout)
+    registry.promote(place.store, place.name, options.version, wait, _say)
     _list(options)
 
 
 def _canary(options: argparse.Namespace) -> None:
     if (options.version is None) is not options.withdraw:
         raise ExportError("Name a version to put on trial, or --withdraw the one that is.")
-    wait = partial(wait_available, config.place().predictor_url, timeout=options.timeout)
-    registry.set_canary(config.model_store(), config.model_name(), options.version, wait)
+    place = config.place()
+    wait = partial(wait_available, place.predictor_url, timeout=options.timeout)
+    registry.set_canary(place.store, place.name, options.version, wait, _say)
     _list(options)
 
 
 def _rollback(options: argparse.Namespace) -> None:
-    registry.rollback(config.model_store(), config.model_name())
+    registry.rollback(config.model_store(), config.model_name(), _say)
+    _list(options)
+
+
+def _forget(options: argparse.Namespace) -> None:
+    registry.forget(config.model_store(), config.model_name(), options.version, _say)
     _list(options)
 
 
@@ -345,13 +352,19 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("rollback", help="go back to the previous version")
     command.set_defaults(command=_rollback)
 
+    command = commands.add_parser(
+        "forget", help="let a version be neither previous nor canary; its files stay"
+    )
+    command.add_argument("version", type=int)
+    command.set_defaults(command=_forget)
+
     command = commands.add_parser("list", help="published versions and their roles")
     command.set_defaults(command=_list)
     return parser
 
 
 # What `make run` installs is enough for these.
-PLAIN = (_promote, _canary, _rollback, _list, _reference)
+PLAIN = (_promote, _canary, _rollback, _forget, _list, _reference)
 
 if __name__ == "__main__":
     sys.exit(main())

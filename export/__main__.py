@@ -18,7 +18,7 @@ from diagnosis.predictors.store import read_live, version_dir
 from export import config, registry
 from export.dataset import read_dataset, read_fields
 from export.errors import ExportError
-from export.serving import wait_available
+from export.serving import LOADING_SECONDS, wait_available
 from export.split import describe, official_split
 
 if TYPE_CHECKING:
@@ -334,7 +334,10 @@ def _parser() -> argparse.ArgumentParser:
 
     loading = argparse.ArgumentParser(add_help=False)
     loading.add_argument(
-        "--timeout", type=float, default=120, help="seconds to wait for model servers to load it"
+        "--timeout",
+        type=float,
+        default=LOADING_SECONDS,
+        help="seconds to wait for model servers to load it",
     )
     command = commands.add_parser(
         "promote", parents=[loading], help="make a published version the stable one"

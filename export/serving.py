@@ -10,6 +10,7 @@ from diagnosis.predictors.tf_serving import AVAILABLE
 from diagnosis.predictors.wire import read_state
 from export.errors import ExportError
 
+LOADING_SECONDS = 120.0  # that `promote` and `canary` wait unless told otherwise
 POLL_SECONDS = 1.0
 REQUEST_SECONDS = 5.0
 

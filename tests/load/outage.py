@@ -3,8 +3,9 @@
 ``python -m tests.load.outage --uploads 2000 --kills 10`` starts the whole product with a model
 server beside it, sends every field through the API, and compares each record with what the
 embedded model says of the same image. It prints the figures, and exits 1 if a diagnosis was lost,
-doubled or wrong, or if an upload was refused. With TFSERVING_URL, one model URL of a real TensorFlow
-Serving of ``serving/models``, that server answers, behind a relay that is killed in its place.
+doubled or wrong, or if an upload was refused. With TFSERVING_URL, one model URL of a real
+TensorFlow Serving of ``serving/models``, that server answers, behind a relay that is killed in its
+place.
 """
 
 import argparse

@@ -18,7 +18,7 @@ from diagnosis.predictors.store import read_live, version_dir
 from export import config, registry
 from export.dataset import read_dataset, read_fields
 from export.errors import ExportError
-from export.serving import wait_available
+from export.serving import LOADING_SECONDS, wait_available
 from export.split import describe, official_split
 
 if TYPE_CHECKING:
@@ -192,21 +192,28 @@ def _validation(options: argparse.Namespace) -> None:
 
 
 def _promote(options: argparse.Namespace) -> None:
-    wait = partial(wait_available, config.predictor_url(), timeout=options.timeout)
-    registry.promote(config.model_store(), config.model_name(), options.version, wait)
+    place = config.place()
+    wait = partial(wait_available, place.predictor_url, timeout=options.timeout)
+    registry.promote(place.store, place.name, options.version, wait, _say)
     _list(options)
 
 
 def _canary(options: argparse.Namespace) -> None:
     if (options.version is None) is not options.withdraw:
         raise ExportError("Name a version to put on trial, or --withdraw the one that is.")
-    wait = partial(wait_available, config.predictor_url(), timeout=options.timeout)
-    registry.set_canary(config.model_store(), config.model_name(), options.version, wait)
+    place = config.place()
+    wait = partial(wait_available, place.predictor_url, timeout=options.timeout)
+    registry.set_canary(place.store, place.name, options.version, wait, _say)
     _list(options)
 
 
 def _rollback(options: argparse.Namespace) -> None:
-    registry.rollback(config.model_store(), config.model_name())
+    registry.rollback(config.model_store(), config.model_name(), _say)
+    _list(options)
+
+
+def _forget(options: argparse.Namespace) -> None:
+    registry.forget(config.model_store(), config.model_name(), options.version, _say)
     _list(options)
 
 
@@ -327,7 +334,10 @@ def _parser() -> argparse.ArgumentParser:
 
     loading = argparse.ArgumentParser(add_help=False)
     loading.add_argument(
-        "--timeout", type=float, default=120, help="seconds to wait for model servers to load it"
+        "--timeout",
+        type=float,
+        default=LOADING_SECONDS,
+        help="seconds to wait for model servers to load it",
     )
     command = commands.add_parser(
         "promote", parents=[loading], help="make a published version the stable one"
@@ -345,13 +355,19 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser("rollback", help="go back to the previous version")
     command.set_defaults(command=_rollback)
 
+    command = commands.add_parser(
+        "forget", help="let a version be neither previous nor canary; its files stay"
+    )
+    command.add_argument("version", type=int)
+    command.set_defaults(command=_forget)
+
     command = commands.add_parser("list", help="published versions and their roles")
     command.set_defaults(command=_list)
     return parser
 
 
 # What `make run` installs is enough for these.
-PLAIN = (_promote, _canary, _rollback, _list, _reference)
+PLAIN = (_promote, _canary, _rollback, _forget, _list, _reference)
 
 if __name__ == "__main__":
     sys.exit(main())

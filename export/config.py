@@ -1,10 +1,13 @@
 """Constants of the ML side that several modules share, and where data and models lie."""
 
-import os
 from pathlib import Path
 
+from environs import EnvError
+
+from diagnosis.environment import ModelPlace, model_place, read_environment
 from diagnosis.imaging.contract import LABELS, Rectangle
 from diagnosis.state import Headline
+from export.errors import SettingError
 
 INPUT_HEIGHT = 224
 INPUT_WIDTH = 224
@@ -35,28 +38,38 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def data_dir() -> Path:
-    """The data folder: environment variable ``DATA_DIR``, else ``../shared/data``."""
-    return Path(os.environ.get("DATA_DIR") or ROOT.parent / "shared" / "data")
+    """The data folder: ``DATA_DIR`` of the environment or ``.env``, else ``../shared/data``."""
+    return Path(read_environment().str("DATA_DIR", "") or ROOT.parent / "shared" / "data")
 
 
 def runs_dir() -> Path:
-    """Where training runs are kept: environment variable ``RUNS_DIR``, else ``runs``.
+    """Where training runs are kept: ``RUNS_DIR`` of the environment or ``.env``, else ``runs``.
 
     Git ignores it. Elsewhere it outlives this checkout.
     """
-    return Path(os.environ.get("RUNS_DIR") or ROOT / "runs")
+    return Path(read_environment().str("RUNS_DIR", "") or ROOT / "runs")
+
+
+def place() -> ModelPlace:
+    """Where the model is; the product reads the same variables in the same way.
+
+    Raises:
+        SettingError: one of them is malformed.
+    """
+    env = read_environment()
+    found = model_place(env)
+    try:
+        env.seal()
+    except EnvError as error:
+        raise SettingError(f"{error} Set it in the environment or in .env.") from error
+    return found
 
 
 def model_store() -> Path:
-    """The model store: environment variable ``MODEL_STORE``, else ``serving/models``."""
-    return Path(os.environ.get("MODEL_STORE") or ROOT / "serving" / "models")
+    """The model store: ``MODEL_STORE``, else ``serving/models``."""
+    return place().store
 
 
 def model_name() -> str:
-    """The model's name in the store: environment variable ``MODEL_NAME``."""
-    return os.environ.get("MODEL_NAME") or "all_smear"
-
-
-def predictor_url() -> str:
-    """Where the model is served: environment variable ``PREDICTOR_URL``, else ``embedded:``."""
-    return os.environ.get("PREDICTOR_URL") or "embedded:"
+    """The model's name in the store: ``MODEL_NAME``, else ``all_smear``."""
+    return place().name

@@ -15,3 +15,7 @@ class RunError(ExportError):
 
 class PublishError(ExportError):
     """A run cannot be published: a gate failed."""
+
+
+class SettingError(ExportError):
+    """An environment variable is malformed."""

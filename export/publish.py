@@ -32,6 +32,7 @@ from export.flips import Flip, flipped, record, summary
 from export.gates import Acceptance, check_regression, check_shortcut
 from export.metrics import Figures
 from export.modelcard import render
+from export.readable import open_to_servers
 from export.reference import reference_of, write_reference
 from export.registry import locked
 from export.runs import CONFIG, Report, read_history
@@ -81,12 +82,14 @@ def publish(request: Request, store: Path, name: str, report: Report) -> int:
     fields = read_fields(request.data_dir)
     train, calibration = official_split(fields)
     check_data(request.run, train)
+    out_of_fold = _out_of_fold(request.run, fields)
     with locked(store, name):
         for stale in (store / name).glob(f"{STAGING}*"):
             shutil.rmtree(stale)
+        promoted = _promoted(store, name)
+        regression = _regression(request, out_of_fold, promoted)
         version = max(published_versions(store, name), default=0) + 1
         staging = Path(tempfile.mkdtemp(prefix=STAGING, dir=store / name))
-        staging.chmod(0o755)  # mkdtemp makes it private; the model server is another user
         try:
             report("calibrating")
             model = load_run(request.run)
@@ -99,17 +102,18 @@ def publish(request: Request, store: Path, name: str, report: Report) -> int:
             contract = _contract(request, name, version, calibrated, train, staging)
             _write_contract(contract, staging)
             report("measuring")
-            figures = measure(staging, request.data_dir)
+            figures = measure(staging, request.data_dir) | out_of_fold
             figures["saliency"] = saliency_figures(model, calibrated, contract.architecture, sample)
-            if (out_of_fold := out_of_fold_figures(request.run, fields)) is not None:
-                figures["out_of_fold"] = out_of_fold
-            accepted, flips = _compare(request, figures, staging, store, name, calibration, report)
+            shortcut = check_shortcut(figures["audit"], request.accept_shortcut)
+            accepted = _accepted(report, regression, shortcut)
+            flips = _flips(promoted, staging, calibration, report)
             contract = dataclasses.replace(contract, metrics=figures)
             _write_contract(contract, staging)
             _write_golden(graph, staging, contract)
             _write_card(request, contract, calibrated.decision, accepted, flips, staging)
             seal(staging)
             check_size(staging)
+            open_to_servers(staging)
             reference = _reference(staging, fields, report)
             os.rename(staging, version_dir(store, name, version))
             if reference is not None:
@@ -273,35 +277,43 @@ def _write_golden(graph: savedmodel.Graph, folder: Path, contract: ModelContract
     gate(answers, found, "golden vectors through the embedded predictor")
 
 
-def _compare(
-    request: Request,
-    figures: Figures,
-    folder: Path,
-    store: Path,
-    name: str,
-    calibration: Sequence[Field],
-    report: Report,
-) -> tuple[list[Acceptance], list[Flip]]:
-    """The gates that ask about the network; what was accepted, and what answers otherwise now."""
-    live = live_path(store, name)
-    promoted = version_dir(store, name, read_live(store, name).stable) if live.exists() else None
+def _out_of_fold(run: Path, fields: Sequence[Field]) -> Figures:
+    """The figures ``out_of_fold``, or none where the run was not cross-validated."""
+    found = out_of_fold_figures(run, fields)
+    return {} if found is None else {"out_of_fold": found}
+
+
+def _promoted(store: Path, name: str) -> Path | None:
+    """The folder of the stable version, if there is one."""
+    if not live_path(store, name).exists():
+        return None
+    return version_dir(store, name, read_live(store, name).stable)
+
+
+def _regression(request: Request, out_of_fold: Figures, promoted: Path | None) -> Acceptance | None:
+    """The gate that needs no measuring, and so comes before the minutes that measuring takes."""
     before = None if promoted is None else dict(ModelContract.load(promoted).metrics)
-    accepted = [
-        acceptance
-        for acceptance in (
-            check_regression(figures, before, request.accept_regression),
-            check_shortcut(figures["audit"], request.accept_shortcut),
-        )
-        if acceptance is not None
-    ]
+    return check_regression(out_of_fold, before, request.accept_regression)
+
+
+def _accepted(report: Report, *acceptances: Acceptance | None) -> list[Acceptance]:
+    """The gates that were passed over, each reported."""
+    accepted = [acceptance for acceptance in acceptances if acceptance is not None]
     for acceptance in accepted:
         report(f"accepted: {acceptance.failure} Reason: {acceptance.reason}")
+    return accepted
+
+
+def _flips(
+    promoted: Path | None, folder: Path, calibration: Sequence[Field], report: Report
+) -> list[Flip]:
+    """The calibration fields that the new version answers otherwise than the promoted one."""
     if promoted is None:
-        return accepted, []
+        return []
     flips = flipped(calibration, EmbeddedPredictor(promoted), EmbeddedPredictor(folder))
     for line in summary(flips):
         report(line)
-    return accepted, flips
+    return flips
 
 
 def _write_card(

@@ -4,12 +4,13 @@ import time
 
 import requests
 
+from diagnosis.environment import EMBEDDED
 from diagnosis.predictors.addresses import Address, model_urls, resolve
 from diagnosis.predictors.tf_serving import AVAILABLE
 from diagnosis.predictors.wire import read_state
 from export.errors import ExportError
 
-EMBEDDED = "embedded:"
+LOADING_SECONDS = 120.0  # that `promote` and `canary` wait unless told otherwise
 POLL_SECONDS = 1.0
 REQUEST_SECONDS = 5.0
 
@@ -37,8 +38,9 @@ def wait_available(predictor_url: str, version: int, timeout: float) -> None:
             if time.monotonic() > deadline:
                 raise NotServedError(
                     f"{address.url} has not loaded version {version} after {timeout:.0f} s (it "
-                    f"says: {answer}). Nothing was promoted. See that it reads models.config "
-                    "again (--model_config_file_poll_wait_seconds) and promote once more."
+                    f"says: {answer}). Nothing was promoted. Its log names what it left out or "
+                    "could not load; see also that it reads models.config again "
+                    "(--model_config_file_poll_wait_seconds), and promote once more."
                 )
             time.sleep(POLL_SECONDS)
 

@@ -35,6 +35,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
+def _nothing_from_a_developers_dotenv(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """As ``tests.settings`` has it for the product, for what reads the environment later."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("diagnosis.environment.DOTENV", tmp_path_factory.getbasetemp() / "no.env")
+        yield
+
+
+@pytest.fixture(autouse=True, scope="session")
 def _flush_takes_history_too() -> Iterator[None]:
     """Between tests that commit, Django empties all tables; see ``tests.flushing``."""
     from django.core.management.commands import flush

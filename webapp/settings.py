@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ImproperlyConfigured
-from environs import Env, EnvError, ValidationError, validate
+from environs import EnvError, ValidationError, validate
 
-from diagnosis.predictors.addresses import model_urls
+from diagnosis.environment import model_place, read_environment
 from webapp.database_url import database_settings
 
 TRACING_PACKAGES = (
@@ -25,8 +25,7 @@ TRACING_PACKAGES = (
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
-env = Env(eager=False)
-env.read_env(BASE_DIR / ".env", recurse=False)
+env = read_environment()
 
 
 def _require_time_zone(name: str) -> None:
@@ -35,15 +34,6 @@ def _require_time_zone(name: str) -> None:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise ValidationError("Not a time zone; give a name such as Europe/London.") from error
-
-
-def _require_predictor_url(value: str) -> None:
-    if value == "embedded:":
-        return
-    try:
-        model_urls(value)
-    except ValueError as error:
-        raise ValidationError(f"{error} `embedded:` runs the model in this process.") from error
 
 
 def _require_queue_url(value: str) -> None:
@@ -85,9 +75,8 @@ ALLOWED_HOSTS = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", [])
 DATABASE_URL = env.str("DATABASE_URL", f"sqlite:///{BASE_DIR / 'var/db.sqlite3'}")
 MEDIA_ROOT = env.path("MEDIA_ROOT", BASE_DIR / "var/media")
-MODEL_STORE = env.path("MODEL_STORE", BASE_DIR / "serving/models")
-MODEL_NAME = env.str("MODEL_NAME", "all_smear", validate=validate.Regexp(r"^[A-Za-z0-9_-]+\Z"))
-PREDICTOR_URL = env.str("PREDICTOR_URL", "embedded:", validate=_require_predictor_url)
+_MODEL = model_place(env)
+MODEL_STORE, MODEL_NAME, PREDICTOR_URL = _MODEL.store, _MODEL.name, _MODEL.predictor_url
 PREDICTOR_CALLS = env.int("PREDICTOR_CALLS", 4, validate=validate.Range(1, 32))
 CANARY_SHARE = env.float("CANARY_SHARE", 0.0, validate=validate.Range(0, 1))
 SHADOW = env.bool("SHADOW", False)

@@ -34,15 +34,22 @@ def check_seal(version_dir: Path) -> None:
         raise ContractError(
             f"{version_dir / SEAL} cannot be used ({error}); publish the version again."
         ) from error
-    changed = sorted(
-        name for name in sealed.keys() | found.keys() if sealed.get(name) != found.get(name)
-    )
+    changed = [
+        f"{name} {_difference(sealed.get(name), found.get(name))}"
+        for name in sorted(sealed.keys() | found.keys())
+        if sealed.get(name) != found.get(name)
+    ]
     if changed:
         raise ContractError(
-            f"{version_dir} does not match its seal: {', '.join(changed[:5])} "
-            f"{'was' if len(changed) == 1 else 'were'} changed, added or removed after "
-            "publication; restore the version from a backup, or publish it again."
+            f"{version_dir} does not match its seal: {', '.join(changed[:5])}; restore the version "
+            "from a backup, or publish it again."
         )
+
+
+def _difference(sealed: str | None, found: str | None) -> str:
+    if found is None:
+        return "is missing"
+    return "was added" if sealed is None else "has another checksum"
 
 
 def _sums(version_dir: Path) -> dict[str, str]:

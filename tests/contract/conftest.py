@@ -1,17 +1,22 @@
 """Where a model server is, ours or a real one."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
 
-from diagnosis.imaging.contract import ModelContract
+from diagnosis.imaging.contract import CONTRACT_FILE, ModelContract
 from diagnosis.predictors import tf_serving
 from diagnosis.predictors.addresses import model_urls
+from diagnosis.predictors.seal import seal
 from diagnosis.predictors.store import read_live, version_dir
+from export import registry
 from tests.on_mariadb import free_port
 from tests.product import ROOT, clean_environment
 from tests.tfserving.patience import PATIENT
@@ -32,6 +37,21 @@ def patient_client(monkeypatch: pytest.MonkeyPatch) -> None:
 def stable() -> ModelContract:
     """The contract of the live version of this repository."""
     return ModelContract.load(version_dir(STORE, NAME, read_live(STORE, NAME).stable))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A model store with the published version as numbers 1 to 3, number 1 promoted."""
+    root = tmp_path / "models"
+    published = version_dir(STORE, NAME, read_live(STORE, NAME).stable)
+    for number in (1, 2, 3):
+        folder = root / NAME / str(number)
+        shutil.copytree(published, folder)
+        document = json.loads((folder / CONTRACT_FILE).read_bytes())
+        (folder / CONTRACT_FILE).write_text(json.dumps(document | {"version": number}))
+        seal(folder)
+    registry.promote(root, NAME, 1)
+    return root
 
 
 @pytest.fixture(scope="session")

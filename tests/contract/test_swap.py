@@ -1,7 +1,5 @@
 """Versions change under load: no request is lost, and a version that was live answers each."""
 
-import json
-import shutil
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -12,34 +10,18 @@ import numpy as np
 import pytest
 from pytest_django import Settings
 
-from diagnosis.imaging.contract import CONTRACT_FILE, ModelContract
+from diagnosis.imaging.contract import ModelContract
 from diagnosis.imaging.synthetic import draw_smear
 from diagnosis.predictor import predictor_for, stable_predictor
-from diagnosis.predictors.seal import seal
-from diagnosis.predictors.store import read_live, version_dir
+from diagnosis.predictors.store import read_live
 from export import registry
 from export.serving import wait_available
-from tests.contract.conftest import NAME, STORE
+from tests.contract.conftest import NAME
 from tests.tfserving.model_server import ModelServer, Store
 from tests.waiting import WITHIN_S, wait_until
 
 pytestmark = pytest.mark.usefixtures("patient_client")
 IMAGE = np.stack([draw_smear(1, 224, 224)])
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Path:
-    """A model store with the published version as numbers 1 to 3, number 1 promoted."""
-    root = tmp_path / "models"
-    published = version_dir(STORE, NAME, read_live(STORE, NAME).stable)
-    for number in (1, 2, 3):
-        folder = root / NAME / str(number)
-        shutil.copytree(published, folder)
-        document = json.loads((folder / CONTRACT_FILE).read_bytes())
-        (folder / CONTRACT_FILE).write_text(json.dumps(document | {"version": number}))
-        seal(folder)
-    registry.promote(root, NAME, 1)
-    return root
 
 
 @pytest.fixture

@@ -229,13 +229,22 @@ def test_model_server_reads_what_promote_writes() -> None:
     found = flags(command("tfserving"))
     places = mounts("tfserving")
     assert places[CONTAINER_STORE] == ("serving/models", "ro")
-    for flag in ("model_config_file", "batching_parameters_file", "monitoring_config_file"):
-        folder, _, name = found[flag].rpartition("/")
+    shell, script, config, own, program = service("tfserving")["entrypoint"]
+    assert (shell, program) == ("bash", "tensorflow_model_server")
+    for file in (
+        script,
+        config,
+        found["batching_parameters_file"],
+        found["monitoring_config_file"],
+    ):
+        folder, _, name = file.rpartition("/")
         source, mode = places[folder]
         assert mode == "ro"
         assert (ROOT / source).is_dir()
         assert (ROOT / source / name).is_file()
-    assert found["model_config_file"].endswith("/models.config")
+    assert config.endswith("/models.config")
+    assert found["model_config_file"] == own, "or start.sh's copy is read by nobody"
+    assert any(own.startswith(f"{place.split(':')[0]}/") for place in service("tfserving")["tmpfs"])
     assert int(found["model_config_file_poll_wait_seconds"]) > 0, "0 never looks again"
     assert found["enable_batching"] == "true"
     assert service("tfserving")["init"] is True, "as process 1 it would never heed SIGTERM"
@@ -243,7 +252,10 @@ def test_model_server_reads_what_promote_writes() -> None:
 
 def test_health_of_the_model_server_looks_at_the_model_of_the_product() -> None:
     name, program, script, model = service("tfserving")["healthcheck"]["test"]
-    assert (name, program, model) == ("CMD", "bash", service("web")["environment"]["MODEL_NAME"])
+    web = service("web")["environment"]
+    assert (name, program) == ("CMD", "bash")
+    assert model == f"{web['MODEL_STORE']}/{web['MODEL_NAME']}"
+    assert mounts("tfserving")[web["MODEL_STORE"]] == mounts("web")[web["MODEL_STORE"]]
     folder, _, file = script.rpartition("/")
     assert (ROOT / mounts("tfserving")[folder][0] / file).is_file()
 

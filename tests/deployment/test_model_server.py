@@ -13,11 +13,13 @@ from typing import ClassVar
 import pytest
 from django.conf import settings
 
-from diagnosis.predictors.store import read_live
+from diagnosis.predictors.store import Live, read_live
 from diagnosis.predictors.tf_serving import BATCH, CALLS_AT_ONCE, Patience
-from export.registry import models_config
+from export.registry import models_config, named
 from tests.deployment.files import compose, container, flags
 from tests.product import ROOT
+from tests.tfserving.loading import Retries, Versions
+from tests.tfserving.model_server import ModelServer, Store
 from tests.waiting import WITHIN_S
 
 FIELDS = {  # of tensorflow_serving's BatchingParameters
@@ -31,16 +33,16 @@ FIELDS = {  # of tensorflow_serving's BatchingParameters
 AN_IMAGE_S = 0.020  # in batches of 16, at its slowest, as measured on two busy cores
 PROCESSES = 3  # of the product, as Compose starts it: two of web, one worker
 HANGS = "hangs"
+STABLE = 12
 
 
-def status(*states: str, error_code: str = "OK") -> str:
-    """The status page, as recorded from TensorFlow Serving 2.19."""
-    versions = ",\n".join(
-        f'  {{\n   "version": "{number}",\n   "state": "{state}",\n   "status": {{\n'
-        f'    "error_code": "{error_code}",\n    "error_message": ""\n   }}\n  }}'
-        for number, state in enumerate(states, 1)
+def status(state: str, error_code: str = "OK") -> str:
+    """The status page of the stable version, as recorded from TensorFlow Serving 2.19."""
+    return (
+        f'{{\n "model_version_status": [\n  {{\n   "version": "{STABLE}",\n'
+        f'   "state": "{state}",\n   "status": {{\n    "error_code": "{error_code}",\n'
+        '    "error_message": ""\n   }\n  }\n ]\n}\n'
     )
-    return f'{{\n "model_version_status": [\n{versions}\n ]\n}}\n'
 
 
 class StatusPage(BaseHTTPRequestHandler):
@@ -58,7 +60,7 @@ class StatusPage(BaseHTTPRequestHandler):
             self.ended.wait(WITHIN_S)
             return
         self.closing.append(self.headers["Connection"])
-        known = self.path == "/v1/models/all_smear"
+        known = self.path == f"/v1/models/all_smear/versions/{STABLE}"
         body = (self.body if known else '{ "error": "Could not find any versions" }').encode()
         self.send_response(self.code if known else 404)
         self.send_header("Content-Type", "application/json")
@@ -98,7 +100,16 @@ def bounds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return bounds
 
 
-def healthy(port: int, model: str = "all_smear") -> bool:
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """The model's folder, in which another version is the previous one."""
+    folder = tmp_path / "all_smear"
+    folder.mkdir()
+    (folder / "live.json").write_bytes(Live(stable=STABLE, canary=3, previous=11).to_json())
+    return folder
+
+
+def healthy(port: int, model: Path) -> bool:
     script = ROOT / "serving/available.sh"
     run = subprocess.run(["bash", script, model, str(port)], capture_output=True, timeout=WITHIN_S)
     return run.returncode == 0
@@ -108,8 +119,7 @@ def healthy(port: int, model: str = "all_smear") -> bool:
     ("body", "expected"),
     [
         (status("AVAILABLE"), True),
-        (status("END", "AVAILABLE", "LOADING"), True),
-        (status("END", "END"), False),
+        (status("END"), False),
         (status("LOADING"), False),
         (status("UNLOADING"), False),
         (status("LOADING", error_code="UNAVAILABLE"), False),
@@ -117,36 +127,72 @@ def healthy(port: int, model: str = "all_smear") -> bool:
         ("{}", False),
     ],
 )
-def test_healthy_means_that_some_version_is_available(
+def test_healthy_means_that_the_stable_version_is_available(
     server: ThreadingHTTPServer,
     monkeypatch: pytest.MonkeyPatch,
     bounds: Path,
+    model: Path,
     body: str,
     expected: bool,
 ) -> None:
     monkeypatch.setattr(StatusPage, "body", body)
-    assert healthy(server.server_port) is expected
+    assert healthy(server.server_port, model) is expected
     assert StatusPage.closing == ["close"], "or the end of the page is waited for in vain"
     assert bounds.read_text() == "4\n"
 
 
-def test_another_model_is_not_this_one(
-    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("live", "expected"),
+    [
+        ('{"stable": 12}', True),
+        ('{\n "previous": 12,\n "stable": 11\n}', False),
+        ('{"stable": 1}', False),
+        ('{"stable": null, "previous": 12}', False),
+        ("", False),
+    ],
+)
+def test_stable_is_what_live_json_says(
+    server: ThreadingHTTPServer,
+    monkeypatch: pytest.MonkeyPatch,
+    model: Path,
+    live: str,
+    expected: bool,
 ) -> None:
     monkeypatch.setattr(StatusPage, "body", status("AVAILABLE"))
-    assert not healthy(server.server_port, "another")
+    (model / "live.json").write_text(live)
+    assert healthy(server.server_port, model) is expected
+    (model / "live.json").unlink()
+    assert not healthy(server.server_port, model)
+
+
+def test_another_model_is_not_this_one(
+    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, model: Path
+) -> None:
+    monkeypatch.setattr(StatusPage, "body", status("AVAILABLE"))
+    assert not healthy(server.server_port, model.rename(model.with_name("another")))
 
 
 def test_silent_server_is_not_healthy(
-    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch
+    server: ThreadingHTTPServer, monkeypatch: pytest.MonkeyPatch, model: Path
 ) -> None:
     """The script ends although the server says nothing for as long as this test lasts."""
     monkeypatch.setattr(StatusPage, "body", HANGS)
-    assert not healthy(server.server_port)
+    assert not healthy(server.server_port, model)
 
 
-def test_absent_server_is_not_healthy(unused_port: int) -> None:
-    assert not healthy(unused_port)
+def test_absent_server_is_not_healthy(unused_port: int, model: Path) -> None:
+    assert not healthy(unused_port, model)
+
+
+def test_the_servers_own_status_page_is_understood(model: Path) -> None:
+    """The stand-in's: ready with the stable version, not with the previous one alone."""
+    states = {11: "AVAILABLE", STABLE: "START"}
+    versions = Versions(model / "unused", model, Retries())
+    versions.look = lambda: states  # type: ignore[method-assign]
+    with ModelServer(Store(model.parent, versions=versions)) as server:
+        assert not healthy(server.port, model)
+        states[STABLE] = "AVAILABLE"
+        assert healthy(server.port, model)
 
 
 def batching() -> dict[str, str]:
@@ -196,4 +242,4 @@ def test_figures_are_where_the_manual_says() -> None:
 
 def test_models_config_is_what_promote_would_write() -> None:
     live = read_live(ROOT / "serving/models", "all_smear")
-    assert (ROOT / "serving/models.config").read_text() == models_config("all_smear", live)
+    assert (ROOT / "serving/models.config").read_text() == models_config("all_smear", named(live))

@@ -46,6 +46,8 @@ def cli(store: Path, small_set: tuple[Path, Rows]) -> Cli:
             DATA_DIR=str(small_set[0]),
             RUNS_DIR=str(store.parent.parent / "runs"),
             MODEL_STORE=str(store),
+            MODEL_NAME=NAME,
+            PREDICTOR_URL="embedded:",
         )
         return subprocess.run(
             [sys.executable, "-m", "export", *arguments],

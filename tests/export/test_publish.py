@@ -1,6 +1,7 @@
 import dataclasses
 import errno
 import json
+import os
 import shutil
 import threading
 from collections.abc import Iterator
@@ -24,6 +25,7 @@ from export.dataset import read_fields
 from export.errors import PublishError, RunError
 from export.evaluate import measure as really_measure
 from export.publish import Request
+from export.readable import check_readable
 from export.registry import promote
 from export.runs import run_config
 from export.saliency import SEEDS
@@ -57,9 +59,14 @@ def _few_seeds() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def store(small_set: SmallSet, tiny_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with version 1 of the tiny run."""
+    """A store with version 1 of the tiny run, published by somebody whose files are private."""
     folder = tmp_path_factory.mktemp("serving") / "models"
-    assert publish(tiny_run, small_set[0], folder) == 1
+    (folder / NAME).mkdir(parents=True)
+    before = os.umask(0o077)
+    try:
+        assert publish(tiny_run, small_set[0], folder) == 1
+    finally:
+        os.umask(before)
     return folder
 
 
@@ -199,9 +206,18 @@ def test_a_network_that_reads_the_background_is_refused_or_recorded(
 def test_against_a_promoted_version_out_of_fold_figures_are_asked_for(
     copy: Path, small_set: SmallSet, tiny_run: Path
 ) -> None:
+    """Before anything is calibrated or measured."""
     promote(copy, NAME, 1)
+    said: list[str] = []
     with pytest.raises(PublishError, match="cross-validate"):
-        publish(tiny_run, small_set[0], copy)
+        publishing.publish(Request(tiny_run, small_set[0]), copy, NAME, said.append)
+    assert said == []
+
+
+def test_a_version_is_open_to_model_servers_whatever_the_umask(copy: Path) -> None:
+    """It was published with umask 077; ``promote`` refuses what is closed."""
+    check_readable(copy, NAME, 1)
+    assert promote(copy, NAME, 1).stable == 1
 
 
 def test_cases_that_flip_are_told_and_kept(
@@ -292,7 +308,7 @@ def test_a_tampered_weight_file_is_refused(file: str, copy: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(ContractError, match="does not match its contract"):
+    with pytest.raises(ContractError, match=f"{file} has another checksum"):
         promote(copy, NAME, 1)
     with pytest.raises(ContractError, match="does not match its contract"):
         EmbeddedPredictor(version_dir(copy, NAME, 1))

@@ -3,11 +3,14 @@
 ``python -m tests.load.outage --uploads 2000 --kills 10`` starts the whole product with a model
 server beside it, sends every field through the API, and compares each record with what the
 embedded model says of the same image. It prints the figures, and exits 1 if a diagnosis was lost,
-doubled or wrong, or if an upload was refused.
+doubled or wrong, or if an upload was refused. With TFSERVING_URL, one model URL of a real
+TensorFlow Serving of ``serving/models``, that server answers, behind a relay that is killed in its
+place.
 """
 
 import argparse
 import json
+import os
 import random
 import subprocess
 import sys
@@ -26,12 +29,12 @@ import requests
 
 from tests.on_mariadb import free_port, mariadb
 from tests.product import KEY, ROOT, Product, clean_environment, copy_product
+from tests.tfserving.agreement import same_probabilities
 from tests.waiting import WITHIN_S
 
 STORE = ROOT / "serving/models"
 CLIENTS = 4
 DRAWINGS = 16  # different images; what follows an image's end makes the uploads different
-PROBABILITY_TOLERANCE = 1e-4
 
 # Run in the product's folder with its settings: everything that its records say.
 RECORDS = """
@@ -50,16 +53,22 @@ print(json.dumps({
 
 
 class ModelProcess:
-    """The model server as a process that can be killed."""
+    """The model server as a process that can be killed: ours, or a relay to ``real``."""
 
-    def __init__(self) -> None:
+    def __init__(self, real: str = "") -> None:
+        """``real`` is the model URL of a TensorFlow Serving of ``serving/models``."""
+        self._real = urlsplit(real).netloc
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/v1/models/all_smear"
         self.start()
 
     def start(self) -> None:
-        command = [sys.executable, "-m", "tests.tfserving.model_server", "--store", str(STORE)]
-        command += ["--port", str(self.port), "--delay", "0.005"]
+        module, *options = (
+            ["tests.tfserving.relay", "--to", self._real]
+            if self._real
+            else ["tests.tfserving.model_server", "--store", str(STORE), "--delay", "0.005"]
+        )
+        command = [sys.executable, "-m", module, "--port", str(self.port), *options]
         self.process = subprocess.Popen(
             command, cwd=ROOT, env=clean_environment(), stderr=subprocess.DEVNULL
         )
@@ -88,7 +97,7 @@ def run(uploads: int, kills: int, seed: int, database_url: str = "") -> dict[str
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outage-")))
         root = copy_product(folder)
-        model = ModelProcess()
+        model = ModelProcess(os.environ.get("TFSERVING_URL", ""))
         stack.callback(model.kill)
         environment = {"PREDICTOR_URL": model.url}
         environment |= {"DATABASE_URL": database_url} if database_url else {}
@@ -196,12 +205,7 @@ def _agrees(row: dict[str, Any], outcome: Any) -> bool:
         return False
     if outcome.prediction is None:
         return row["probabilities"] is None
-    return all(
-        abs(found - wanted) <= PROBABILITY_TOLERANCE
-        for found, wanted in zip(
-            row["probabilities"].values(), outcome.prediction.probabilities, strict=True
-        )
-    )
+    return same_probabilities(row["probabilities"].values(), outcome.prediction.probabilities)
 
 
 def _manage(root: Path, environment: dict[str, str], *arguments: str) -> str:

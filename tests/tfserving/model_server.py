@@ -22,6 +22,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
 
+from tests.tfserving.loading import AVAILABLE, Retries, Versions
 from tests.tfserving.runtimes import RUNTIMES, Refused, Runtime
 
 VERSION_PATH = re.compile(r"/v1/models/(?P<name>[^/:]+)(/versions/(?P<version>\d+))?(?P<verb>:.*)?")
@@ -179,11 +180,16 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class Store:
-    """A script that answers with the versions that ``models.config`` beside ``store`` names."""
+    """A script that answers with the versions that ``versions`` has loaded from ``store``."""
 
-    def __init__(self, store: Path, runtime: str = "litert") -> None:
+    def __init__(
+        self, store: Path, runtime: str = "litert", versions: Versions | None = None
+    ) -> None:
+        """By default with what ``models.config`` beside ``store`` names of ``all_smear``."""
         self._store = store
         self._runtime = RUNTIMES[runtime]
+        config = store.parent / "models.config"
+        self._versions = versions or Versions(config, store / "all_smear", Retries())
         self._loaded: dict[Path, Runtime] = {}
         self._lock = threading.Lock()
 
@@ -191,21 +197,20 @@ class Store:
         matched = VERSION_PATH.fullmatch(asked.path)
         if matched is None or (verb := matched["verb"] or "") not in ("", ":predict"):
             return error_reply(400, f"Malformed request: {asked.method} {asked.path}")
-        name, served = matched["name"], self._served()
-        if not served or not (self._store / name).is_dir():
+        name, states = matched["name"], self._versions.look()
+        if not states or not (self._store / name).is_dir():
             return error_reply(404, f"Could not find any versions of model {name}")
-        version = int(matched["version"] or max(served))
         if asked.method == "GET" and not verb:
-            if version not in served:
-                return error_reply(404, f"Could not find version {version} of model {name}")
-            return json_reply({"model_version_status": [_status(version)]})
+            shown = [int(matched["version"])] if matched["version"] else sorted(states)
+            if not states.keys() >= set(shown):
+                return error_reply(404, f"Could not find version {shown[0]} of model {name}")
+            statuses = [_status(version, states[version]) for version in shown]
+            return json_reply({"model_version_status": statuses})
+        served = [version for version, state in states.items() if state == AVAILABLE]
+        version = int(matched["version"] or max(served, default=0))
         if version not in served:
             return error_reply(404, f"Servable not found for request: Specific({name}, {version})")
         return self._predict(self._load(self._store / name / str(version)), asked.body)
-
-    def _served(self) -> set[int]:
-        config = (self._store.parent / "models.config").read_text()
-        return {int(number) for number in re.findall(r"versions: (\d+)", config)}
 
     def _load(self, folder: Path) -> Runtime:
         with self._lock:
@@ -224,24 +229,36 @@ class Store:
             return error_reply(400, f"JSON Parse error: {error}")
 
 
-def _status(version: int) -> dict[str, Any]:
+def _status(version: int, state: str) -> dict[str, Any]:
     return {
         "version": str(version),
-        "state": "AVAILABLE",
+        "state": state,
         "status": {"error_code": "OK", "error_message": ""},
     }
 
 
 def main() -> None:
-    """Serve a model store as a process of its own."""
+    """Serve a model store as a process of its own.
+
+    Raises:
+        SystemExit: a version cannot be loaded; the port was never opened.
+    """
     parser = argparse.ArgumentParser()
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--runtime", choices=RUNTIMES, default="litert")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
     parser.add_argument("--threads", type=int, help="requests worked on at once; all, if unsaid")
+    parser.add_argument("--model_config_file", type=Path, help="default: beside the store")
+    parser.add_argument("--max_num_load_retries", type=int, default=5)
+    parser.add_argument("--load_retry_interval_micros", type=int, default=60_000_000)
     options = parser.parse_args()
-    script = Store(options.store, options.runtime)
+    config = options.model_config_file or options.store.parent / "models.config"
+    retries = Retries(options.max_num_load_retries, options.load_retry_interval_micros / 1e6)
+    versions = Versions(config, options.store / "all_smear", retries)
+    if not versions.start():
+        raise SystemExit(f"Some models could not be loaded: {versions.states}")
+    script = Store(options.store, options.runtime, versions)
 
     def slowly(asked: Asked) -> Reply:
         time.sleep(options.delay)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.chromium import chromium
 from tests.product import Product, Served, copy_product
 from tests.waiting import WITHIN_MS, WITHIN_S
 
@@ -126,7 +127,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 @pytest.fixture(scope="session")
 def browser() -> "Iterator[Browser]":
-    """Headless Chromium from the system's packages; CHROMIUM names another.
+    """Headless Chromium from the system's packages, as ``chromium`` finds it.
 
     Whatever a test waits for in it has minutes: Playwright's own five seconds are too few on a
     machine that has other things to do.
@@ -148,7 +149,7 @@ def browser() -> "Iterator[Browser]":
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "1")
         patch.setattr(Browser, "new_context", patient)
         browser = playwright.chromium.launch(
-            executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+            executable_path=chromium(),
             args=[
                 "--no-sandbox",  # root, in continuous integration
                 "--disable-gpu",

@@ -5,13 +5,13 @@ as the guide says. What the model says about a drawing means nothing.
 """
 
 import io
-import os
 import tempfile
 from pathlib import Path
 
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
+from tests.chromium import chromium
 from tests.product import ROOT, Product, copy_product
 from tests.waiting import WITHIN_MS
 
@@ -29,14 +29,14 @@ def main() -> None:
         root = copy_product(Path(folder) / "product")
         with Product(root, VARIABLES) as product, sync_playwright() as playwright:
             product.wait_until_ready()
-            chromium = playwright.chromium.launch(
-                executable_path=os.environ.get("CHROMIUM", "/usr/bin/chromium"),
+            browser = playwright.chromium.launch(
+                executable_path=chromium(),
                 args=["--no-sandbox", "--disable-gpu"],
             )
-            page = chromium.new_page(base_url=product.url, viewport=SIZE, color_scheme="light")
+            page = browser.new_page(base_url=product.url, viewport=SIZE, color_scheme="light")
             sign_in(page)
             walk(page)
-            chromium.close()
+            browser.close()
 
 
 def sign_in(page: Page) -> None:

@@ -1,7 +1,7 @@
 .DEFAULT_GOAL := run
 PY := .venv/bin/python
 IN_MEMORY := $(PY) tests/in_memory.py
-.PHONY: run test test-mysql test-long bench bench-quick lint messages lock ml dev venv
+.PHONY: run test everywhere test-mysql test-long bench bench-quick lint messages lock ml dev venv
 
 # Portal, API, admin and worker on http://127.0.0.1:8000 (PORT, DEMO_PASSWORD: see .env.example)
 run: .env
@@ -28,7 +28,10 @@ ml:
 	@requirements/venv.sh ml
 
 # Everything: on SQLite, and what touches the database on MariaDB too.
-test: dev lint
+test: dev
+	@$(MAKE) --no-print-directory --jobs=2 lint everywhere
+
+everywhere: dev
 	@$(IN_MEMORY) $(PY) -m tests.everywhere
 
 # What touches the database, on Oracle's MySQL.

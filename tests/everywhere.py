@@ -11,7 +11,8 @@ import time
 
 from tests.on_mysql import NOT_HERE
 
-PYTEST = (sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup")
+# A process more than two cores: many tests wait for a product that starts.
+PYTEST = (sys.executable, "-m", "pytest", "-n", "3", "--dist", "loadgroup")
 # What needs images, or says nothing of its database, has been run by then.
 DATABASE = (*PYTEST, "-q", "--ignore=tests/export", "-m", "db and not data and not any_database")
 RUNS = {

@@ -28,7 +28,7 @@ from urllib.parse import urlsplit
 import requests
 
 from tests.on_mariadb import free_port, mariadb
-from tests.product import KEY, ROOT, Product, clean_environment, copy_product
+from tests.product import KEY, ROOT, Product, clean_environment, prepared_product
 from tests.tfserving.agreement import same_probabilities
 from tests.waiting import WITHIN_S
 
@@ -36,13 +36,17 @@ STORE = ROOT / "serving/models"
 CLIENTS = 4
 DRAWINGS = 16  # different images; what follows an image's end makes the uploads different
 
-# Run in the product's folder with its settings: everything that its records say.
+# Run in the product's folder with its settings: everything that its records say as soon as none of
+# them waits for a result, or after the seconds that are given.
 RECORDS = """
-import json, django
+import json, sys, time, django
 django.setup()
 from collections import Counter
 from diagnosis.models import Diagnosis
 from webapp.audit.models import AuditEvent
+deadline = time.monotonic() + float(sys.argv[1])
+while Diagnosis.objects.filter(status="received").exists() and time.monotonic() < deadline:
+    time.sleep(0.2)
 events = AuditEvent.objects.filter(action__in=["diagnosis.screened", "diagnosis.refused"])
 print(json.dumps({
     "rows": list(Diagnosis.objects.values(
@@ -96,7 +100,7 @@ def run(uploads: int, kills: int, seed: int, database_url: str = "") -> dict[str
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outage-")))
-        root = copy_product(folder)
+        root = prepared_product(folder)
         model = ModelProcess(os.environ.get("TFSERVING_URL", ""))
         stack.callback(model.kill)
         environment = {"PREDICTOR_URL": model.url}
@@ -160,13 +164,8 @@ def _send_all(
 
 
 def _wait_for_results(root: Path, environment: dict[str, str]) -> dict[str, Any]:
-    deadline = time.monotonic() + WITHIN_S
-    while True:
-        records: dict[str, Any] = json.loads(_python(root, environment, "-c", RECORDS))
-        waiting = sum(row["status"] == "received" for row in records["rows"])
-        if not waiting or time.monotonic() > deadline:
-            return records
-        time.sleep(1)
+    records: dict[str, Any] = json.loads(_python(root, environment, "-c", RECORDS, str(WITHIN_S)))
+    return records
 
 
 def _figures(uploads: int, answers: Counter[int], records: dict[str, Any]) -> dict[str, Any]:

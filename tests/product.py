@@ -51,9 +51,9 @@ def copy_product(target: Path) -> Path:
 
 def prepared_product(target: Path) -> Path:
     """As ``copy_product``, with a migrated database and static files, so that it starts sooner."""
-    template = _template()
-    shutil.copytree(template / "var", target / "var")
-    return _copy(template, target)
+    prepared = template()
+    shutil.copytree(prepared / "var", target / "var")
+    return _copy(prepared, target)
 
 
 def _copy(source: Path, target: Path, ignore: Callable[..., set[str]] | None = None) -> Path:
@@ -68,7 +68,7 @@ def _copy(source: Path, target: Path, ignore: Callable[..., set[str]] | None = N
 
 
 @cache
-def _template() -> Path:
+def template() -> Path:
     """A prepared copy of the code as it is now, made once for all processes of a run."""
     place = Path(tempfile.gettempdir()) / f"product-{os.getuid()}-{_digest()}"
     with Path(f"{place}.lock").open("w") as lock:

@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -168,17 +169,23 @@ def _wait_for_results(root: Path, environment: dict[str, str]) -> dict[str, Any]
     return records
 
 
-def _figures(uploads: int, answers: Counter[int], records: dict[str, Any]) -> dict[str, Any]:
-    """Compare the records with what the embedded model says of the same images."""
+@cache
+def _expected() -> tuple[Any, ...]:
+    """What the embedded model says of each drawing."""
     from diagnosis import pipeline
     from diagnosis.predictors.embedded import EmbeddedPredictor
     from diagnosis.predictors.store import read_live, version_dir
 
     version = read_live(STORE, "all_smear").stable
     predictor = EmbeddedPredictor(version_dir(STORE, "all_smear", version))
-    expected = [
+    return tuple(
         pipeline.screen(upload(number), predictor.contract, predictor) for number in range(DRAWINGS)
-    ]
+    )
+
+
+def _figures(uploads: int, answers: Counter[int], records: dict[str, Any]) -> dict[str, Any]:
+    """Compare the records with what the embedded model says of the same images."""
+    expected = _expected()
     rows = records["rows"]
     per_upload = Counter(row["file_name"] for row in rows)
     return {

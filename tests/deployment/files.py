@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from tests.product import ROOT, clean_environment
+from tests.product import ROOT, clean_environment, template
 
 SITE = {
     "ALLOWED_HOSTS": "smears.example.org",
@@ -94,15 +94,15 @@ def copied() -> list[tuple[str, str]]:
 
 
 def lay_out_image(target: Path) -> Path:
-    """Put what the Dockerfile copies where it copies it, below ``target``."""
+    """Put what the Dockerfile copies where it copies it, below ``target``, with its bytecode."""
+    code = template()
     for source, to in copied():
         place = target / to / Path(source).name if to.endswith("/") else target / to
         place.parent.mkdir(parents=True, exist_ok=True)
-        if (ROOT / source).is_dir():
-            ignore = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(ROOT / source, place, ignore=ignore)
+        if (code / source).is_dir():
+            shutil.copytree(code / source, place)
         else:
-            shutil.copy(ROOT / source, place)
+            shutil.copy2(code / source, place)
     return target
 
 

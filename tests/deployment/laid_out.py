@@ -97,14 +97,16 @@ def laid_out(folder: Path) -> Iterator[Image]:
     }
     image = Image(lay_out_image(folder / "app"), folder / "media", folder / "tmp", environment)
     (build,) = (line for line in instructions("RUN") if "collectstatic" in line)
-    (build,) = re.findall(r"python (manage\.py collectstatic [^&]*)", build)
-    subprocess.run(
-        [sys.executable, *build.split()],
-        cwd=image.root,
-        env=clean_environment(SECRET_KEY=KEY),
-        check=True,
-        stdout=subprocess.DEVNULL,
-    )
+    steps = re.findall(r"python (manage\.py collectstatic [^&]*|-m compileall [^&]*)", build)
+    assert len(steps) == 2
+    for step in steps:
+        subprocess.run(
+            [sys.executable, *step.split()],
+            cwd=image.root,
+            env=clean_environment(SECRET_KEY=KEY),
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
     _protect(image.root)
     image.run(*compose()["services"]["migrate"]["command"])
     yield image

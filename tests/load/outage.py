@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,7 +29,7 @@ from urllib.parse import urlsplit
 import requests
 
 from tests.on_mariadb import free_port, mariadb
-from tests.product import KEY, ROOT, Product, clean_environment, copy_product
+from tests.product import KEY, ROOT, Product, clean_environment, prepared_product
 from tests.tfserving.agreement import same_probabilities
 from tests.waiting import WITHIN_S
 
@@ -36,13 +37,17 @@ STORE = ROOT / "serving/models"
 CLIENTS = 4
 DRAWINGS = 16  # different images; what follows an image's end makes the uploads different
 
-# Run in the product's folder with its settings: everything that its records say.
+# Run in the product's folder with its settings: everything that its records say as soon as none of
+# them waits for a result, or after the seconds that are given.
 RECORDS = """
-import json, django
+import json, sys, time, django
 django.setup()
 from collections import Counter
 from diagnosis.models import Diagnosis
 from webapp.audit.models import AuditEvent
+deadline = time.monotonic() + float(sys.argv[1])
+while Diagnosis.objects.filter(status="received").exists() and time.monotonic() < deadline:
+    time.sleep(0.2)
 events = AuditEvent.objects.filter(action__in=["diagnosis.screened", "diagnosis.refused"])
 print(json.dumps({
     "rows": list(Diagnosis.objects.values(
@@ -96,7 +101,7 @@ def run(uploads: int, kills: int, seed: int, database_url: str = "") -> dict[str
     """
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="outage-")))
-        root = copy_product(folder)
+        root = prepared_product(folder)
         model = ModelProcess(os.environ.get("TFSERVING_URL", ""))
         stack.callback(model.kill)
         environment = {"PREDICTOR_URL": model.url}
@@ -160,26 +165,27 @@ def _send_all(
 
 
 def _wait_for_results(root: Path, environment: dict[str, str]) -> dict[str, Any]:
-    deadline = time.monotonic() + WITHIN_S
-    while True:
-        records: dict[str, Any] = json.loads(_python(root, environment, "-c", RECORDS))
-        waiting = sum(row["status"] == "received" for row in records["rows"])
-        if not waiting or time.monotonic() > deadline:
-            return records
-        time.sleep(1)
+    records: dict[str, Any] = json.loads(_python(root, environment, "-c", RECORDS, str(WITHIN_S)))
+    return records
 
 
-def _figures(uploads: int, answers: Counter[int], records: dict[str, Any]) -> dict[str, Any]:
-    """Compare the records with what the embedded model says of the same images."""
+@cache
+def _expected() -> tuple[Any, ...]:
+    """What the embedded model says of each drawing."""
     from diagnosis import pipeline
     from diagnosis.predictors.embedded import EmbeddedPredictor
     from diagnosis.predictors.store import read_live, version_dir
 
     version = read_live(STORE, "all_smear").stable
     predictor = EmbeddedPredictor(version_dir(STORE, "all_smear", version))
-    expected = [
+    return tuple(
         pipeline.screen(upload(number), predictor.contract, predictor) for number in range(DRAWINGS)
-    ]
+    )
+
+
+def _figures(uploads: int, answers: Counter[int], records: dict[str, Any]) -> dict[str, Any]:
+    """Compare the records with what the embedded model says of the same images."""
+    expected = _expected()
     rows = records["rows"]
     per_upload = Counter(row["file_name"] for row in rows)
     return {

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.xdist_group("outage")
 
 
 def test_a_model_server_that_is_killed_costs_no_diagnosis() -> None:
-    figures = outage.run(uploads=60, kills=2, seed=3)
+    figures = outage.run(uploads=30, kills=2, seed=3)
     assert outage.sound(figures), json.dumps(figures, indent=1)
     assert figures["answers"].get("202", 0) > 0, "no upload met the outage"
     assert figures["answers"].get("201", 0) > 0

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.product import ROOT, Product, clean_environment, copy_product
+from tests.product import ROOT, Product, clean_environment, prepared_product
+from tests.toolchain.conftest import heeded
 from tests.waiting import WITHIN_S
 
 
@@ -71,43 +72,39 @@ def checkout(tmp_path: Path) -> Checkout:
     return Checkout(tmp_path)
 
 
-def test_venv_follows_its_lock(checkout: Checkout) -> None:
-    checkout.lock.write_text(make_wheel(checkout.root, "smear", "1.0"))
-    first = checkout.venv(PYTHON=sys.executable)
-    assert (first.returncode, first.stderr) == (0, "")
-    assert "Installing requirements/run.txt (1 packages)" in first.stdout
-    assert checkout.installed_version() == "1.0"
-
-    second = checkout.venv()
-    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
-
-    checkout.lock.write_text(make_wheel(checkout.root, "smear", "2.0"))
-    assert checkout.venv().returncode == 0
-    assert checkout.installed_version() == "2.0"
-
-    line = make_wheel(checkout.root, "smear", "3.0")
-    checkout.lock.write_text(re.sub(r"\w{64}", "0" * 64, line))
-    tampered = checkout.venv()
-    assert tampered.returncode == 1
-    assert "DO NOT MATCH THE HASHES" in tampered.stderr
-    assert checkout.installed_version() == "2.0"
-
-    checkout.lock.write_text(line)
-    assert "Making" not in checkout.venv().stdout
-    assert checkout.installed_version() == "3.0"
-
-
-def test_interrupted_venv_is_made_anew(checkout: Checkout) -> None:
-    checkout.lock.write_text(make_wheel(checkout.root, "smear", "1.0"))
+def interrupt(checkout: Checkout) -> None:
+    """Leave what a first run that was killed leaves."""
     (checkout.root / ".venv/bin").mkdir(parents=True)
     (checkout.root / ".venv/half-made").touch()
     ended = subprocess.Popen(["true"])
     ended.wait()
     (checkout.root / ".venv/.busy").write_text(str(ended.pid))
-    assert checkout.venv(PYTHON=sys.executable).returncode == 0
+
+
+def test_interrupted_venv_is_made_anew_and_follows_its_lock(checkout: Checkout) -> None:
+    interrupt(checkout)
+    checkout.lock.write_text(make_wheel(checkout.root, "smear", "1.0"))
+    first = checkout.venv(PYTHON=sys.executable)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert "Removing .venv: making it was interrupted." in first.stdout
+    assert "Installing requirements/run.txt (1 packages)" in first.stdout
     assert checkout.installed_version() == "1.0"
     assert not (checkout.root / ".venv/half-made").exists()
     assert not (checkout.root / ".venv/.busy").exists()
+
+    second = checkout.venv()
+    assert (second.returncode, second.stdout, second.stderr) == (0, "", "")
+
+    line = make_wheel(checkout.root, "smear", "2.0")
+    checkout.lock.write_text(re.sub(r"\w{64}", "0" * 64, line))
+    tampered = checkout.venv()
+    assert tampered.returncode == 1
+    assert "DO NOT MATCH THE HASHES" in tampered.stderr
+    assert checkout.installed_version() == "1.0"
+
+    checkout.lock.write_text(line)
+    assert "Making" not in checkout.venv().stdout
+    assert checkout.installed_version() == "2.0"
 
 
 def test_venv_that_another_make_changes_is_left_alone(checkout: Checkout) -> None:
@@ -150,7 +147,7 @@ def test_python_without_venv_module_is_refused_in_one_sentence(checkout: Checkou
 @pytest.fixture
 def product(tmp_path: Path) -> Path:
     """A copy of the product whose .venv is the one that runs this test."""
-    root = copy_product(tmp_path)
+    root = prepared_product(tmp_path)
     shutil.copy(ROOT / "Makefile", root)
     shutil.copy(ROOT / ".env.example", root)
     (root / ".venv").symlink_to(Path(sys.prefix))
@@ -179,7 +176,8 @@ def test_dotenv_gets_a_fresh_key_and_is_never_overwritten(product: Path) -> None
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_make_run_serves_until_stopped(product: Path, number: signal.Signals) -> None:
-    with Product(product, command=["make", "run"]) as running:
+    one = {"WEB_CONCURRENCY": "1"}
+    with heeded(), Product(product, one, ["make", "run"]) as running:
         running.wait_until_ready()
         # Ctrl-C goes to the whole foreground group; a service manager signals make alone.
         send = os.killpg if number == signal.SIGINT else os.kill

@@ -12,6 +12,8 @@ import pytest
 
 from tests.product import ROOT, copy_product
 
+pytestmark = pytest.mark.xdist_group("messages")  # they share what `make messages` makes
+
 LOCALE = Path("webapp/locale")
 CATALOGUES = sorted(path.relative_to(ROOT) for path in (ROOT / LOCALE).glob("*/*/django.po"))
 

@@ -20,7 +20,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.diagnosis.support import document_jpeg, smear_jpeg
-from tests.product import KEY, ROOT, Product, clean_environment, copy_product
+from tests.product import KEY, ROOT, Product, clean_environment, prepared_product
 from tests.waiting import WITHIN_S, wait_until
 from tests.webapp.collector import Collector
 
@@ -120,7 +120,7 @@ def use(product: Product, token: str, live: Path) -> None:
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Seen]:
     """The product with everything on, used, scraped, and ended."""
-    root = copy_product(tmp_path_factory.mktemp("observed"))
+    root = prepared_product(tmp_path_factory.mktemp("observed"))
     store, temporary = root / "store/all_smear", root / "temporary"
     temporary.mkdir()
     store.mkdir(parents=True)

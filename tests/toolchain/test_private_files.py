@@ -12,54 +12,32 @@ from pytest_django import Settings
 
 from diagnosis.backup.folder import sha256_of
 from diagnosis.backup.store import StoreChange, store_switch
-from tests.product import KEY, ROOT, Product, clean_environment, copy_product
+from tests.product import KEY, ROOT, clean_environment, prepared_product
+from tests.toolchain.conftest import Started, open_to_others
 from webapp.private_files import OTHERS, close_to_others
 
 DATABASE = ("db.sqlite3", "db.sqlite3-wal", "db.sqlite3-shm")
 
 
-def open_to_others(folder: Path) -> list[str]:
-    """What below a folder, itself included, other users could read."""
-    return [
-        str(path.relative_to(folder))
-        for path in (folder, *folder.rglob("*"))
-        if not path.is_symlink() and stat.S_IMODE(path.stat().st_mode) & OTHERS
-    ]
+@pytest.mark.xdist_group("serve")
+def test_records_are_private_and_those_of_an_earlier_version_are_closed(started: Started) -> None:
+    assert started.first.open == []
+    assert "Closed to other users" not in started.first.log
+    assert len(started.opened) == 3
+    for path in started.opened:
+        assert f"Closed to other users of this machine: {path}\n" in started.again
+    left = open_to_others(started.product.root / "var")
+    assert not [name for name in DATABASE if name in left]
 
 
-@pytest.fixture
-def umask_of_most_people() -> None:
-    os.umask(0o022)
-
-
-@pytest.mark.usefixtures("umask_of_most_people")
-def test_records_are_private_and_those_of_an_earlier_version_are_closed(tmp_path: Path) -> None:
-    root = copy_product(tmp_path)
-    with Product(root) as product:
-        product.wait_until_ready()
-        assert open_to_others(root / "var") == []
-        assert "Closed to other users" not in product.log.read_text()
-    for path in (root / "var", root / "var/db.sqlite3"):
-        path.chmod(path.stat().st_mode | stat.S_IRGRP | stat.S_IROTH)
-    (root / "var/media").mkdir(mode=0o755, exist_ok=True)
-    (root / "var/media").chmod(0o755)
-    with Product(root) as product:
-        product.wait_until_ready()
-        said = product.log.read_text()
-        closed = [root / "var", root / "var/media", root / "var/db.sqlite3"]
-        for path in closed:
-            assert f"Closed to other users of this machine: {path}\n" in said
-        assert not [name for name in DATABASE if name in open_to_others(root / "var")]
-
-
-@pytest.mark.usefixtures("umask_of_most_people")
 def test_so_are_files_that_commands_write(tmp_path: Path) -> None:
-    root = copy_product(tmp_path / "product")
-    for command in (("migrate",), ("draw_smear", "smear.jpg"), ("backup", str(tmp_path / "kept"))):
+    root = prepared_product(tmp_path / "product")
+    for command in (("draw_smear", "smear.jpg"), ("backup", str(tmp_path / "kept"))):
         subprocess.run(
             [sys.executable, "manage.py", *command],
             cwd=root,
             env=clean_environment(SECRET_KEY=KEY),
+            umask=0o022,  # that of most people
             check=True,
             capture_output=True,
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.chromium import chromium
-from tests.product import Product, Served, copy_product
+from tests.product import Product, Served, prepared_product
 from tests.waiting import WITHIN_MS, WITHIN_S
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     The tests' own ORM does not see that database: use the pages or the API.
     """
     password = secrets.token_urlsafe(12)
-    root = copy_product(tmp_path_factory.mktemp("served"))
+    root = prepared_product(tmp_path_factory.mktemp("served"))
     with Product(root, {"DEMO_PASSWORD": password, "DEMONSTRATION": "true"}) as product:
         product.wait_until_ready()
         yield Served(product.url, "demo", password, root)

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Locator, Page, expect
 
 from tests.passing_store import make_passing_store
-from tests.product import Product, copy_product
+from tests.product import Product, prepared_product
 
 pytestmark = pytest.mark.browser
 PASSWORD = "a-password-for-one-test-0123456789"
@@ -175,7 +175,7 @@ def blinded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         "MODEL_STORE": str(make_passing_store(folder / "models")),
         "WEB_CONCURRENCY": "1",
     }
-    with Product(copy_product(folder / "product"), variables) as product:
+    with Product(prepared_product(folder / "product"), variables) as product:
         product.wait_until_ready()
         yield product
 

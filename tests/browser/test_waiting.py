@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.product import ROOT, Product, copy_product
+from tests.product import ROOT, Product, prepared_product
 
 pytestmark = pytest.mark.browser
 PASSWORD = "a-password-for-this-test"
@@ -19,7 +19,7 @@ def test_result_appears_once_a_model_is_promoted(
     store = tmp_path / "store/all_smear"
     store.mkdir(parents=True)
     variables = {"DEMO_PASSWORD": PASSWORD, "MODEL_STORE": str(store.parent)}
-    with Product(copy_product(tmp_path / "product"), variables) as product:
+    with Product(prepared_product(tmp_path / "product"), variables) as product:
         product.wait_until_ready()
         page = browser.new_context(base_url=product.url).new_page()
         page.goto("/login")

@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from webapp.body_limits import ANYTHING_ELSE, FORM_OF_FIELDS, body_limit
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 FORM = "multipart/form-data; boundary=x"
 
 

@@ -12,7 +12,7 @@ from webapp.accounts.models import PasswordState
 from webapp.accounts.tokens import token_make
 from webapp.audit.models import AuditEvent
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 SET, OWN = "seven-quiet-otters-42", "nine-loud-herons-17"
 CHANGE = {"old_password": SET, "new_password1": OWN, "new_password2": OWN}
 

@@ -8,7 +8,7 @@ from patients.models import Specimen
 from tests.diagnosis.portal import records
 from webapp.audit.models import AuditEvent
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 def test_field_moves_to_the_specimen_whatever_case_its_number_is_typed_in(

@@ -24,7 +24,11 @@ from patients.models import Specimen
 from tests.diagnosis.portal import records
 from tests.diagnosis.signing import second_clinician, sign
 
-pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("blinded")]
+pytestmark = [
+    pytest.mark.django_db,
+    pytest.mark.any_database,
+    pytest.mark.usefixtures("blinded"),
+]
 PRE_B, BENIGN = "Malignant Pre-B", "Benign"
 UPLOADS = [records.png() for _ in range(4)]
 

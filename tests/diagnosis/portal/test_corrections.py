@@ -12,7 +12,7 @@ from patients.models import Patient, Specimen
 from tests.diagnosis.portal import records
 from tests.diagnosis.signing import sign
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 REASON = "Two tubes were swapped at the bedside."
 NOT_YOURS = "changes by amendment alone"
 SPECIMEN_FORM = {"accession_number": "H26-1", "site": "unknown", "stain": "giemsa"}

@@ -13,7 +13,7 @@ from tests.diagnosis.portal import records
 from tests.diagnosis.signing import sign
 from tests.diagnosis.support import smear_jpeg
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 CASE = "/specimens/H26-1"
 
 

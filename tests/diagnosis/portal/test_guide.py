@@ -16,7 +16,7 @@ from tests.diagnosis.portal import records
 from tests.diagnosis.signing import sign as sign_case
 from webapp.audit.services import audit_record
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 @pytest.fixture

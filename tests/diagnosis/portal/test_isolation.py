@@ -21,7 +21,7 @@ from tests.diagnosis.reports.printed import text
 from tests.diagnosis.signing import sign
 from tests.isolation import ACCESSION, FILE, NAME, NUMBER, READER, REASON, VIEW, walk
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 @pytest.fixture

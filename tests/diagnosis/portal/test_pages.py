@@ -13,7 +13,7 @@ from patients.models import Patient, Specimen
 from tests.diagnosis.portal import records
 from webapp.audit.models import AuditEvent
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 def page(client: Client, address: str) -> str:

@@ -8,7 +8,7 @@ from diagnosis.models import Case, Diagnosis, Review
 from patients.models import Specimen
 from tests.diagnosis.portal import records
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 
 
 @pytest.fixture

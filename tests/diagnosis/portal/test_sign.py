@@ -14,7 +14,7 @@ from patients.models import Specimen
 from tests.diagnosis.portal import records
 from webapp.audit.models import AuditEvent
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 PASSWORD = "a long pass phrase of a test"
 SIGN, CASE = "/specimens/H26-1/sign", "/specimens/H26-1"
 

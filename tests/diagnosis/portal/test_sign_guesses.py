@@ -16,7 +16,7 @@ from tests.diagnosis.portal.test_sign import CASE, PASSWORD, SIGN, seen
 from webapp.accounts.models import WrongPasswords
 from webapp.audit.models import AuditEvent
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 TYPED = {"headline": "suspicious", "comment": "Blasts of fine chromatin.", "reason": "Auer."}
 
 

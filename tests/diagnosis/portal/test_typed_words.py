@@ -13,7 +13,7 @@ from patients.models import Patient, Specimen
 from tests.diagnosis.portal import records
 from tests.diagnosis.portal.test_sign import fields, sign, signer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 __all__ = ["fields", "signer"]
 CASE = "/specimens/H26-1"
 INVISIBLE = ["\u200b\u200b", "\u2800", "\u00ad\u00ad", "\u3164", "\u0301", "\u202e"]

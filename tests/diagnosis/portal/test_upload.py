@@ -24,7 +24,7 @@ from tests.diagnosis.portal import records
 from tests.diagnosis.support import live
 from webapp.audit.models import AuditEvent
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 ADDRESS = "/specimens/H26-1"
 
 

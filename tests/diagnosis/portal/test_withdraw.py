@@ -12,7 +12,7 @@ from patients.models import Specimen
 from tests.diagnosis.portal import records
 from tests.diagnosis.signing import sign
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
 REASON = "It is of another patient."
 CASE = "/specimens/H26-1"
 

@@ -7,7 +7,7 @@ the font lacks stands as its code point, because an empty box could be anybody.
 
 import re
 import unicodedata
-from collections.abc import Container
+from collections.abc import Set
 
 from arabic_reshaper import ArabicReshaper
 from bidi.algorithm import get_base_level, get_display
@@ -28,10 +28,15 @@ _RESHAPER = ArabicReshaper(
 )
 _ISOLATED = re.compile(f"{ISOLATE}([^{ISOLATE}{END_OF_ISOLATE}]*){END_OF_ISOLATE}")
 _OBJECT = "\ufffc"  # stands in a line for what is isolated from it, and has no direction
+# What may turn the order: scripts that run to the left, by their blocks, and what isolates.
+_TURNING = re.compile(
+    "[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufeff\U00010800-\U00010fff\U0001e800-\U0001efff"
+    f"{_ISOLATING}{_OBJECT}]"
+)
 _SIGNS_BEFORE_LETTER = re.compile("([\u0591-\u05c7\u064b-\u065f\u0670]+)(.)", re.DOTALL)
 
 
-def printable(text: str, glyphs: Container[int]) -> str:
+def printable(text: str, glyphs: Set[int]) -> str:
     """``text`` in letters that can be printed, still in the order in which it is read.
 
     Args:
@@ -39,22 +44,24 @@ def printable(text: str, glyphs: Container[int]) -> str:
         glyphs: code points that the font has.
     """
     text = unicodedata.normalize("NFC", text.replace("\r\n", "\n").replace("\r", "\n"))
-    text = "".join(
-        letter
-        for letter in text.replace("\t", " ")
-        if letter in "\n" + _JOINERS + _ISOLATING
-        or unicodedata.category(letter) not in ("Cc", "Cf")
-    )
-    return "".join(
-        letter if letter in "\n" + _ISOLATING or ord(letter) in glyphs else f"[U+{ord(letter):04X}]"
-        for letter in _RESHAPER.reshape(text)
-        if letter not in _JOINERS
+    text = text.replace("\t", " ")
+    text = text.translate({ord(letter): None for letter in set(text) if _is_control(letter)})
+    if _TURNING.search(text):
+        text = _RESHAPER.reshape(text)
+    text = text.translate(dict.fromkeys(map(ord, _JOINERS)))
+    lacking = {ord(letter) for letter in set(text) - set("\n" + _ISOLATING)} - glyphs
+    return text.translate({point: f"[U+{point:04X}]" for point in lacking})
+
+
+def _is_control(letter: str) -> bool:
+    return (
+        unicodedata.category(letter) in ("Cc", "Cf") and letter not in "\n" + _JOINERS + _ISOLATING
     )
 
 
 def reads_leftwards(text: str) -> bool:
     """Whether the first letter that has a direction is one of a right-to-left script."""
-    return get_base_level(_outside(text)) == 1
+    return bool(_TURNING.search(text)) and get_base_level(_outside(text)) == 1
 
 
 def as_seen(line: str, *, leftwards: bool | None = None) -> str:
@@ -64,6 +71,8 @@ def as_seen(line: str, *, leftwards: bool | None = None) -> str:
         line: what ``printable`` gave.
         leftwards: whether the paragraph it stands in runs to the left; else its own direction.
     """
+    if not leftwards and not _TURNING.search(line):
+        return line
     direction = None if leftwards is None else "R" if leftwards else "L"
     seen = get_display(_outside(line), base_dir=direction)
     for value in _ISOLATED.findall(line):

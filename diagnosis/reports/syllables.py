@@ -157,6 +157,8 @@ class SyllableFont:
 
     def compose(self, text: str, whole: re.Pattern[str]) -> str:
         """``text`` with a private character for each syllable, and for what ``whole`` matches."""
+        if text.isascii() and not whole.search(text):
+            return text
         with self._lock:
             text = whole.sub(lambda found: self._of(self._plain, found[0], whole=True), text)
             for script, pattern in self._patterns:

@@ -15,6 +15,8 @@ pytestmark = pytest.mark.django_db
 
 HUGE = "9" * 25
 VALUES = [str(2**63), HUGE, "NaN", "\x00"]
+# A number of any size takes the same way; `test_admin_addresses` sends HUGE to every list and row.
+IN_ADMIN = [value for value in VALUES if value != HUGE]
 PAGES = [
     f"{reverse(f'admin:{model._meta.app_label}_{model._meta.model_name}_changelist')}"
     for model in admin.site._registry
@@ -46,7 +48,7 @@ def test_admin_survives_what_is_made_up(
 ) -> None:
     client = client_of_admin
     answers = []
-    for value in VALUES:
+    for value in IN_ADMIN:
         for name in ("o", "p", "id__in", "id__range", "id__gte", "_to_field", "groups", "e"):
             answers.append(client.get(page, {name: value}))
         for path in ("change/", "history/", "delete/"):

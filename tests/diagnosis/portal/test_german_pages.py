@@ -3,6 +3,7 @@
 import gettext
 import re
 from collections.abc import Iterator
+from functools import cache
 from importlib import import_module
 
 import pytest
@@ -170,8 +171,14 @@ def english_in(page: str) -> Iterator[str]:
     words.feed(page)
     words.close()
     for said in words.words:
-        if any(known.search(said) for known in ENGLISH):
+        if is_english(said):
             yield said
+
+
+@cache
+def is_english(said: str) -> bool:
+    """Whether the catalogue has other words for ``said``, or for part of it."""
+    return any(known.search(said) for known in ENGLISH)
 
 
 def _english() -> Iterator[re.Pattern[str]]:

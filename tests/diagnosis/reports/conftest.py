@@ -3,13 +3,16 @@
 from pathlib import Path
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Group, User
 from pytest_django import Settings
 
 from diagnosis.media import media_path
+from diagnosis.models import Report
 from diagnosis.reports.content import Document
+from diagnosis.roles import HAEMATOLOGIST
 from diagnosis.signoff import draft
 from patients.models import Patient, Specimen
+from tests.diagnosis.kept import Kept
 from tests.diagnosis.portal.records import publish_contract
 from tests.diagnosis.reports.made import case_of, fields_of_every_kind, sign
 
@@ -27,11 +30,30 @@ def laboratory(settings: Settings) -> None:
     settings.TIME_ZONE = "Europe/Berlin"
 
 
+@pytest.fixture(scope="session")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Kept:
+    """The case as it was read, and as it was signed."""
+    return Kept(tmp_path_factory.mktemp("kept"))
+
+
+@pytest.fixture
+def _records(
+    request: pytest.FixtureRequest, db: None, laboratory: None, digest: str, kept: Kept
+) -> None:
+    if "signed" in request.fixturenames:
+        kept.bring("signed", lambda: sign(*_read_case(digest)))
+    else:
+        kept.bring("read", lambda: _read_case(digest))
+
+
+@pytest.fixture
+def clinician(_records: None) -> User:
+    return User.objects.get(username="clinician")
+
+
 @pytest.fixture
 def reader(clinician: User) -> User:
     """Grace Hopper, who reads."""
-    clinician.first_name, clinician.last_name = "Grace", "Hopper"
-    clinician.save()
     return clinician
 
 
@@ -44,12 +66,25 @@ def second_reader(db: None, django_user_model: type[User]) -> User:
 
 
 @pytest.fixture
-def specimen(db: None) -> Specimen:
-    """Of Ada Example, H26-1."""
+def read_case(_records: None) -> Specimen:
+    """The specimen with fields of every kind, all of them read; nobody has signed."""
+    return Specimen.objects.get()
+
+
+@pytest.fixture
+def signed(read_case: Specimen) -> Report:
+    """The first report of the case; its reader has signed."""
+    return Report.objects.get()
+
+
+def _read_case(digest: str) -> tuple[User, Specimen]:
+    """Grace Hopper's, of Ada Example, H26-1."""
+    reader = User.objects.create_user("clinician", first_name="Grace", last_name="Hopper")
+    reader.groups.add(Group.objects.get(name=HAEMATOLOGIST))
     patient = Patient.objects.create(
         medical_record_number="MRN-7", name="Ada Example", date_of_birth="2017-03-09", sex="female"
     )
-    return Specimen.objects.create(
+    specimen = Specimen.objects.create(
         patient=patient,
         accession_number="H26-1",
         stain="wright-giemsa",
@@ -58,13 +93,8 @@ def specimen(db: None) -> Specimen:
         collected_at="2026-03-01T08:30:00+00:00",
         received_at="2026-07-01T08:30:00+00:00",
     )
-
-
-@pytest.fixture
-def read_case(laboratory: None, reader: User, specimen: Specimen, digest: str) -> Specimen:
-    """The specimen with fields of every kind, all of them read; nobody has signed."""
     fields_of_every_kind(reader, specimen, digest)
-    return specimen
+    return reader, specimen
 
 
 @pytest.fixture

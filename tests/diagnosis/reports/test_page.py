@@ -35,14 +35,6 @@ def browser(client_signed_in: Client) -> Client:
     return client_signed_in
 
 
-@pytest.fixture
-def signed(read_case: Specimen, reader: User) -> Report:
-    """The first report of the case."""
-    report = sign(reader, read_case)
-    assert report
-    return report
-
-
 def words(client: Client, address: str = PAGE) -> str:
     """The page's words, white space collapsed."""
     answer = client.get(address)

@@ -7,6 +7,7 @@ would take longer than most of what it is to do.
 import multiprocessing
 import signal
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +23,18 @@ def killed_in(work: Callable[..., None], *args: Any, database: str, **settings: 
         database: DATABASE_URL of the process.
         settings: Django settings of the process that differ from those of the tests.
     """
-    process = _SERVER.Process(target=_run, args=(work, args, database, settings))
-    process.start()
+    process = started_in_fork(work, *args, database=database, **settings)
     process.join(_AT_MOST_S)
     assert process.exitcode == -signal.SIGKILL, f"ended with {process.exitcode}"
+
+
+def started_in_fork(
+    work: Callable[..., None], *args: Any, database: str, **settings: Path | str
+) -> BaseProcess:
+    """The process in which ``work`` has begun; arguments as for ``killed_in``."""
+    process = _SERVER.Process(target=_run, args=(work, args, database, settings))
+    process.start()
+    return process
 
 
 def _run(

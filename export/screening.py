@@ -236,8 +236,8 @@ def jpeg(rgb: NDArray[np.uint8], quality: int = 90) -> bytes:
 
 
 def png(rgb: NDArray[np.uint8]) -> bytes:
-    """A PNG file of uint8 [H, W, 3] RGB."""
-    return _encoded(".png", rgb, [])
+    """A PNG file of uint8 [H, W, 3] RGB, uncompressed: it is read once, and soon."""
+    return _encoded(".png", rgb, [cv2.IMWRITE_PNG_COMPRESSION, 0])
 
 
 def _encoded(suffix: str, rgb: NDArray[np.uint8], options: list[int]) -> bytes:

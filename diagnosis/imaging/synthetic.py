@@ -60,7 +60,9 @@ def draw_smear(
     _add_platelets(density, stain, rng)
     count = int(rng.integers(3, 15))
     _add_nucleated_cells(density, stain, grain, rng, count if nucleated is None else nucleated)
-    light = _light(rng) * stain.lamp * np.exp(-density)
+    light = _light(rng)
+    light *= stain.lamp
+    light *= np.exp(np.negative(density, out=density), out=density)
     field = np.asarray(cv2.GaussianBlur(light, (0, 0), rng.uniform(0.8, 1.6)), np.float32)
     return _photograph(field, height, width, rng)
 
@@ -95,36 +97,47 @@ def _mix_stain(rng: np.random.Generator) -> _Stain:
     )
 
 
-def _light(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Illumination float32 [H, W, 3] around 1: vignetting, yellowish centre, bluish rim."""
-    rows, columns = np.mgrid[-1 : 1 : _HEIGHT * 1j, -1 : 1 : _WIDTH * 1j].astype(np.float32)
+def _light(rng: np.random.Generator) -> NDArray[np.float64]:
+    """Illumination float64 [H, W, 3] around 1: vignetting, yellowish centre, bluish rim."""
+    rows, columns = np.ogrid[-1 : 1 : _HEIGHT * 1j, -1 : 1 : _WIDTH * 1j]
     across, down = rng.uniform(-0.35, 0.35, 2)
-    radius = ((columns - across) ** 2 + (rows - down) ** 2) / 2
+    radius = (columns.astype(np.float32) - across) ** 2 + (rows.astype(np.float32) - down) ** 2
+    radius /= 2
     falloff = rng.uniform(0.7, 1.2) * np.array([0.14, 0.08, 0.02], np.float32)
-    yellow = rng.uniform(0.02, 0.06) * np.array([0.0, 0.0, 1.0], np.float32)
-    return 1 - radius[..., np.newaxis] * falloff - np.exp(-3 * radius)[..., np.newaxis] * yellow
+    yellow = np.float32(rng.uniform(0.02, 0.06))
+    light = radius[..., np.newaxis] * falloff
+    np.subtract(1, light, out=light)
+    radius *= -3
+    light[..., 2] -= np.exp(radius, out=radius) * yellow
+    return light
 
 
 def _chromatin(rng: np.random.Generator) -> NDArray[np.float32]:
     """Texture float32 [H, W] of mean 0 and deviation 1: fine grains on coarse clumps."""
     noise = rng.standard_normal((_HEIGHT, _WIDTH), dtype=np.float32)
-    mixed = cv2.GaussianBlur(noise, (0, 0), 1.8) * 4 + cv2.GaussianBlur(noise, (0, 0), 6) * 12
-    return mixed / mixed.std()
+    mixed = cv2.GaussianBlur(noise, (0, 0), 1.8)
+    mixed *= 4
+    coarse = cv2.GaussianBlur(noise, (0, 0), 6)
+    coarse *= 12
+    mixed += coarse
+    mixed /= mixed.std()
+    return mixed
 
 
 def _window(
     centre: tuple[float, float], reach: float
-) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
-    """Rows and columns within ``reach`` of ``centre``, and each pixel's (y, x), [2, h, w]."""
+) -> tuple[tuple[slice, slice], tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Rows and columns within ``reach`` of ``centre``, and their numbers [h, 1] and [1, w]."""
     x, y = centre
     left, right = np.clip([int(x - reach), int(x + reach) + 1], 0, _WIDTH)
     top, bottom = np.clip([int(y - reach), int(y + reach) + 1], 0, _HEIGHT)
     rows, columns = slice(int(top), int(bottom)), slice(int(left), int(right))
-    return (rows, columns), np.mgrid[rows, columns].astype(np.float32)
+    down, across = np.ogrid[rows, columns]
+    return (rows, columns), (down.astype(np.float32), across.astype(np.float32))
 
 
 def _distance(
-    grid: NDArray[np.float32],
+    grid: tuple[NDArray[np.float32], NDArray[np.float32]],
     centre: tuple[float, float],
     radius: float,
     rng: np.random.Generator,

@@ -34,6 +34,9 @@ ALL = ["embedded", *SERVERS]
 
 Make = Callable[[str], Predictor]
 
+# In one process, so that TensorFlow starts once.
+pytestmark = pytest.mark.xdist_group("graph_server")
+
 
 def urls_of(request: pytest.FixtureRequest, kind: str) -> list[str]:
     found: str | list[str] = request.getfixturevalue(kind)
@@ -53,7 +56,9 @@ def predictor(request: pytest.FixtureRequest, stable: ModelContract) -> Predicto
 
 @pytest.fixture(scope="module")
 def images(stable: ModelContract) -> NDArray[np.uint8]:
-    return np.stack([preprocess(draw_smear(seed), stable) for seed in range(BATCH + 2)])
+    drawn = [draw_smear(seed, 224, 224) for seed in range(3)]
+    turned = [np.rot90(field[:, ::way], k) for field in drawn for way in (1, -1) for k in range(4)]
+    return np.stack([preprocess(field, stable) for field in turned[: BATCH + 2]])
 
 
 @pytest.fixture(scope="module")

@@ -1,9 +1,11 @@
 """Sends fields in for the worker, as the portal does, with the queue that QUEUE_URL names.
 
-``python -m tests.diagnosis.deferred_uploads FIRST COUNT`` on the database of DATABASE_URL.
+``python -m tests.diagnosis.deferred_uploads FOLDER FIRST COUNT`` on the database of DATABASE_URL;
+the fields are files in FOLDER.
 """
 
 import sys
+from pathlib import Path
 
 import django
 
@@ -15,9 +17,14 @@ def upload(number: int) -> bytes:
     return smear_jpeg(number % 8) + f"field {number}".encode()
 
 
-def main(first: int, count: int) -> None:
+def write_uploads(folder: Path, first: int, count: int) -> None:
+    """Draw fields into ``folder``, so that who sends them need not draw."""
+    for number in range(first, first + count):
+        (folder / f"{number}.jpg").write_bytes(upload(number))
+
+
+def send(folder: Path, first: int, count: int) -> None:
     """Store them and wake a worker after each."""
-    django.setup()
     from django.contrib.auth.models import User
 
     from diagnosis.services import diagnosis_create
@@ -25,9 +32,11 @@ def main(first: int, count: int) -> None:
 
     actor = User.objects.get(username="sender")
     for number in range(first, first + count):
-        diagnosis_create(actor=actor, upload=upload(number), deferred=True)
+        data = (folder / f"{number}.jpg").read_bytes()
+        diagnosis_create(actor=actor, upload=data, deferred=True)
         wake_worker()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    django.setup()
+    send(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

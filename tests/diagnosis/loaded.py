@@ -2,6 +2,7 @@
 
 import os
 
+import cv2
 import django
 
 os.environ["DJANGO_SETTINGS_MODULE"] = "tests.settings"
@@ -10,6 +11,8 @@ django.setup()
 from django.urls import get_resolver  # noqa: E402
 
 from diagnosis import screening, services  # noqa: E402, F401
-from tests.diagnosis import support  # noqa: E402, F401
+from tests.diagnosis import support  # noqa: E402
 
+cv2.setNumThreads(0)  # a fork has no threads of its own
+support.make_contract()  # whose templates are drawn
 get_resolver().url_patterns  # noqa: B018 - loads the views

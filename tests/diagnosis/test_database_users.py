@@ -13,8 +13,11 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+from django.core.management import execute_from_command_line
 
 from tests.conftest import ROOT
+from tests.diagnosis import whole_case
+from tests.diagnosis.forked import said_by
 from tests.on_mariadb import mariadb
 from tests.product import KEY, Product, clean_environment, copy_product
 from tests.waiting import WITHIN_S
@@ -22,10 +25,12 @@ from tests.waiting import WITHIN_S
 MySQLdb = pytest.importorskip("MySQLdb")
 pytestmark = [
     pytest.mark.db,
+    pytest.mark.xdist_group("database_users"),  # one server, migrated once
     pytest.mark.skipif(
         "mysql" in os.environ.get("DATABASE_URL", ""), reason="has a server of its own in any run"
     ),
 ]
+WEAK = "GRANT SELECT, INSERT, UPDATE, DELETE ON laboratory.* TO weak@'127.0.0.1'"
 TRUST = "SET GLOBAL log_bin_trust_function_creators = {}"
 
 
@@ -49,26 +54,46 @@ def execute(url: str, *statements: str) -> list[Any]:
         return list(cursor.fetchall())
 
 
-@pytest.fixture
-def users(server: str) -> Iterator[dict[str, str]]:
-    """An empty database; addresses by who may: all of it (owner), or work with rows (weak)."""
+@pytest.fixture(scope="module")
+def users(server: str) -> dict[str, str]:
+    """Addresses of two databases by who may: all of it (owner), or work with rows (weak).
+
+    The database ``empty`` stays so.
+    """
     login = urlunsplit(urlsplit(server)._replace(path="/mysql"))
     execute(
         login,
-        TRUST.format(1),
-        "CREATE DATABASE laboratory CHARACTER SET utf8mb4",
         "CREATE USER owner@'127.0.0.1' IDENTIFIED BY 'one'",
-        "GRANT ALL ON laboratory.* TO owner@'127.0.0.1'",
         "CREATE USER weak@'127.0.0.1' IDENTIFIED BY 'other'",
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON laboratory.* TO weak@'127.0.0.1'",
+        "CREATE DATABASE laboratory CHARACTER SET utf8mb4",
+        "CREATE DATABASE empty CHARACTER SET utf8mb4",
+        "GRANT ALL ON laboratory.* TO owner@'127.0.0.1'",
+        "GRANT ALL ON empty.* TO owner@'127.0.0.1'",
+        WEAK,
     )
-    at = f"127.0.0.1:{urlsplit(server).port}/laboratory"
-    yield {"owner": f"mysql://owner:one@{at}", "weak": f"mysql://weak:other@{at}", "root": login}
-    execute(
-        login,
-        "DROP DATABASE laboratory",
-        "DROP USER owner@'127.0.0.1'",
-        "DROP USER weak@'127.0.0.1'",
+    at = f"127.0.0.1:{urlsplit(server).port}"
+    return {
+        "owner": f"mysql://owner:one@{at}/laboratory",
+        "weak": f"mysql://weak:other@{at}/laboratory",
+        "empty": f"mysql://owner:one@{at}/empty",
+        "root": login,
+    }
+
+
+@pytest.fixture(scope="module")
+def migrated(users: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """``users``, and the laboratory's database is migrated by its owner."""
+    execute(users["root"], TRUST.format(1))
+    made = run(users["owner"], tmp_path_factory.mktemp("media"), "manage.py", "migrate")
+    assert made.returncode == 0, made.stderr
+    return users
+
+
+def manage(url: str, media: Path, *command: str) -> "subprocess.CompletedProcess[str]":
+    """As ``run`` of ``manage.py``, in a process that has loaded the product."""
+    words = ["manage.py", *command]
+    return said_by(
+        execute_from_command_line, words, folder=media, database=url, MEDIA_ROOT=str(media)
     )
 
 
@@ -90,20 +115,21 @@ def run(url: str, media: Path, *command: str) -> "subprocess.CompletedProcess[st
 
 
 def test_a_whole_case_by_a_user_that_can_rewrite_nothing(
-    users: dict[str, str], tmp_path: Path
+    migrated: dict[str, str], tmp_path: Path
 ) -> None:
-    migrated = run(users["owner"], tmp_path, "manage.py", "migrate", "--verbosity=0")
-    assert migrated.returncode == 0, migrated.stderr
-    case = run(users["weak"], tmp_path, "-m", "tests.diagnosis.whole_case")
+    users = migrated
+    case = said_by(
+        whole_case.main, folder=tmp_path, database=users["weak"], MEDIA_ROOT=str(tmp_path)
+    )
     assert case.returncode == 0, case.stderr
     lines = case.stdout.splitlines()
     assert "case amended 2 2 2" in lines
     assert "fields screened screened" in lines
     assert [line for line in lines if line[0] == "/" and not line.endswith(" 200")] == []
 
-    checked = run(users["owner"], tmp_path, "manage.py", "check_integrity")
+    checked = manage(users["owner"], tmp_path, "check_integrity")
     assert "2 diagnoses checked, all agree" in checked.stdout, checked.stdout + checked.stderr
-    blind = run(users["weak"], tmp_path, "manage.py", "check_integrity")
+    blind = manage(users["weak"], tmp_path, "check_integrity")
     assert blind.returncode == 1
     assert blind.stdout.splitlines() == [
         "triggers: the database user weak may not see them; run this as the user that migrates, "
@@ -127,18 +153,22 @@ def test_a_whole_case_by_a_user_that_can_rewrite_nothing(
 
 
 def test_triggers_of_a_user_that_has_become_weak_are_made_by_the_new_one(
-    users: dict[str, str], tmp_path: Path
+    migrated: dict[str, str], tmp_path: Path
 ) -> None:
     """A trigger acts with the rights of who made it."""
-    execute(users["root"], "GRANT ALL ON laboratory.* TO weak@'127.0.0.1'")
-    run(users["weak"], tmp_path, "manage.py", "migrate", "--verbosity=0")
-    execute(
-        users["root"],
-        "REVOKE ALL ON laboratory.* FROM weak@'127.0.0.1'",
-        "GRANT SELECT, INSERT, UPDATE, DELETE ON laboratory.* TO weak@'127.0.0.1'",
+    users, root = migrated, urlunsplit(urlsplit(migrated["root"])._replace(path="/laboratory"))
+    execute(root, TRUST.format(1), "GRANT ALL ON laboratory.* TO weak@'127.0.0.1'")
+    names = execute(
+        root,
+        "SELECT trigger_name FROM information_schema.triggers WHERE trigger_schema = DATABASE()",
     )
-    run(users["owner"], tmp_path, "manage.py", "migrate", "--verbosity=0")
+    assert names
+    execute(root, *(f"DROP TRIGGER {name}" for (name,) in names))
     query = "SELECT DISTINCT definer FROM information_schema.triggers"
+    assert manage(users["weak"], tmp_path, "migrate", "--verbosity=0").returncode == 0
+    assert execute(users["owner"], query) == [("weak@127.0.0.1",)]
+    execute(root, "REVOKE ALL ON laboratory.* FROM weak@'127.0.0.1'", WEAK)
+    assert manage(users["owner"], tmp_path, "migrate", "--verbosity=0").returncode == 0
     assert execute(users["owner"], query) == [("owner@127.0.0.1",)]
 
 
@@ -147,26 +177,29 @@ def test_who_may_make_no_triggers_is_told_before_anything_is_migrated(
 ) -> None:
     execute(users["root"], TRUST.format(0))
     mend = "Run `SET GLOBAL log_bin_trust_function_creators = 1`"
-    refused = run(users["owner"], tmp_path, "manage.py", "migrate")
+    refused = run(users["empty"], tmp_path, "manage.py", "migrate")
     assert refused.returncode == 1
     assert mend in refused.stderr
     assert "Traceback" not in refused.stderr
-    assert execute(users["owner"], "SHOW TABLES") == []
+    assert execute(users["empty"], "SHOW TABLES") == []
 
     root = copy_product(tmp_path / "product")
-    with Product(root, {"DATABASE_URL": users["owner"]}) as product:
+    with Product(root, {"DATABASE_URL": users["empty"]}) as product:
         product.process.wait(timeout=WITHIN_S)
         said = product.log.read_text()
     assert mend in said
     assert "does not answer" not in said
     assert "Traceback" not in said
-    assert execute(users["owner"], "SHOW TABLES") == []
+    assert execute(users["empty"], "SHOW TABLES") == []
 
-    execute(users["root"], TRUST.format(1))
-    assert run(users["owner"], tmp_path, "manage.py", "migrate").returncode == 0
+
+def test_where_no_triggers_are_to_be_made_nobody_is_asked_for_the_right(
+    migrated: dict[str, str], tmp_path: Path
+) -> None:
+    users = migrated
     execute(users["root"], TRUST.format(0))
-    again = run(users["owner"], tmp_path, "manage.py", "migrate")
+    again = manage(users["owner"], tmp_path, "migrate")
     assert again.returncode == 0, "nothing is to be made, so nothing is asked"
-    weak = run(users["weak"], tmp_path, "manage.py", "migrate")
+    weak = manage(users["weak"], tmp_path, "migrate")
     assert weak.returncode == 1
     assert "The database user weak@127.0.0.1 may not make triggers" in weak.stderr

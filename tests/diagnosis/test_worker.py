@@ -9,19 +9,24 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
+from functools import cache
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
+from django.core.management import call_command
 from django.db import DatabaseError, connection
 from django.utils import timezone
 from pytest_django import Settings
 
 from diagnosis import pipeline
+from diagnosis.management.commands.worker import SWEEP_EVERY_S
 from diagnosis.models import Diagnosis
 from diagnosis.predictors.embedded import EmbeddedPredictor
 from diagnosis.state import Status
-from tests.diagnosis.deferred_uploads import upload
+from tests.diagnosis.deferred_uploads import send, upload, write_uploads
+from tests.diagnosis.forked import started_in_fork
 from tests.on_mariadb import free_port
 from tests.on_redis import redis
 from tests.waiting import WITHIN_S, wait_until
@@ -36,6 +41,7 @@ class Site:
     """A database, a queue and the workers of a test."""
 
     def __init__(self, database: str, media: Path, queue_url: str) -> None:
+        self._database, self._media, self._queue_url = database, media, queue_url
         self.environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "tests.settings",
@@ -44,12 +50,33 @@ class Site:
             "QUEUE_URL": queue_url,
         }
         self.workers: list[subprocess.Popen[bytes]] = []
+        self._forks: list[BaseProcess] = []
         self._log = media.parent / "workers.log"
         User.objects.create_user("sender")
 
     def send(self, count: int, first: int = 0) -> None:
-        """Fields come in, in a process of their own."""
-        self._run("-m", "tests.diagnosis.deferred_uploads", str(first), str(count))
+        """Fields come in; by Redis, which these settings do not name, in another process."""
+        folder = self._media.parent
+        write_uploads(folder, first, count)
+        if self._queue_url == "database:":
+            send(folder, first, count)
+        else:
+            what = (str(folder), str(first), str(count))
+            self._run("-m", "tests.diagnosis.deferred_uploads", *what)
+
+    def fork_worker(self, sweep_interval: float = SWEEP_EVERY_S) -> Callable[[], None]:
+        """Start a worker, on the database's queue from a process that has loaded the product.
+
+        Returns:
+            What kills it, and waits until it is gone.
+        """
+        if self._queue_url != "database:":
+            worker = self.start_worker(f"--sweep-interval={sweep_interval}")
+            return lambda: ended(worker)
+        settings = {"MEDIA_ROOT": str(self._media)}
+        fork = started_in_fork(work, sweep_interval, database=self._database, **settings)
+        self._forks.append(fork)
+        return lambda: fork_ended(fork)
 
     def start_worker(self, *options: str, log: bool = False) -> subprocess.Popen[bytes]:
         command = [sys.executable, "manage.py", "worker", "--interval=0.05", *options]
@@ -68,12 +95,30 @@ class Site:
 
     def stop(self) -> None:
         for worker in self.workers:
-            worker.kill()
-            worker.wait()
+            ended(worker)
+        for fork in self._forks:
+            fork_ended(fork)
 
     def _run(self, *arguments: str) -> None:
         command = [sys.executable, *arguments]
         subprocess.run(command, cwd=ROOT, env=self.environment, check=True, timeout=WITHIN_S)
+
+
+def ended(worker: subprocess.Popen[bytes]) -> None:
+    """Kill it, and wait until it is gone."""
+    worker.kill()
+    worker.wait()
+
+
+def fork_ended(fork: BaseProcess) -> None:
+    """As ``ended``."""
+    fork.kill()
+    fork.join()
+
+
+def work(sweep_interval: float) -> None:
+    """A worker, in this process."""
+    call_command("worker", interval=0.05, sweep_interval=sweep_interval)
 
 
 @pytest.fixture(params=["database", "redis"])
@@ -95,13 +140,18 @@ def finished(count: int) -> Callable[[], bool]:
     return lambda: Diagnosis.objects.exclude(status=Status.RECEIVED).count() == count
 
 
+@cache
+def expected_of(published_dir: Path) -> tuple[tuple[str, ...], list[pipeline.Outcome]]:
+    """The model's labels, and its answers to the eight drawings."""
+    predictor = EmbeddedPredictor(published_dir)
+    contract = predictor.contract
+    found = [pipeline.screen(upload(number), contract, predictor) for number in range(8)]
+    return contract.labels, found
+
+
 def assert_each_has_its_one_result(count: int, published_dir: Path) -> None:
     """None lost, none doubled, none wrong."""
-    predictor = EmbeddedPredictor(published_dir)
-    expected = {
-        number: pipeline.screen(upload(number), predictor.contract, predictor)
-        for number in range(8)
-    }
+    labels, expected = expected_of(published_dir)
     rows = list(Diagnosis.objects.order_by("id"))
     assert len(rows) == count
     by_image = {row.image_sha256: number for number, row in enumerate(rows[:8])}
@@ -111,7 +161,7 @@ def assert_each_has_its_one_result(count: int, published_dir: Path) -> None:
         assert row.predicted_class == outcome.predicted_class
         if outcome.prediction:
             # By label: MySQL's JSON keeps its keys in an order of its own.
-            probabilities = [row.probabilities[label] for label in predictor.contract.labels]
+            probabilities = [row.probabilities[label] for label in labels]
             assert probabilities == pytest.approx(outcome.prediction.probabilities, abs=1e-6)
     events = AuditEvent.objects.filter(action__in=["diagnosis.screened", "diagnosis.refused"])
     assert sorted(int(found) for found in events.values_list("target_id", flat=True)) == [
@@ -121,7 +171,7 @@ def assert_each_has_its_one_result(count: int, published_dir: Path) -> None:
 
 def test_two_workers_share_the_work(site: Site, published_dir: Path) -> None:
     for _ in range(2):
-        site.start_worker("--sweep-interval=60")
+        site.fork_worker(sweep_interval=60)
     site.send(40)
     wait_until(finished(40))
     assert_each_has_its_one_result(40, published_dir)
@@ -135,16 +185,15 @@ def test_what_is_queued_is_worked_off_and_the_worker_ends(site: Site, published_
 
 def test_a_worker_that_is_killed_loses_nothing(site: Site, published_dir: Path) -> None:
     site.send(64)
-    worker = site.start_worker()
+    kill = site.fork_worker()
     wait_until(lambda: Diagnosis.objects.exclude(status=Status.RECEIVED).exists())
-    worker.send_signal(signal.SIGKILL)
-    worker.wait()
+    kill()
     done = Diagnosis.objects.exclude(status=Status.RECEIVED).count()
     assert done < 64, "it was killed too late to tell"
     # Its leases run out, and another worker takes over.
     past = timezone.now() - timedelta(minutes=5)
     Diagnosis.objects.filter(lease_until__isnull=False).update(lease_until=past)
-    site.start_worker("--sweep-interval=0.2")
+    site.fork_worker(sweep_interval=0.2)
     wait_until(finished(64))
     assert_each_has_its_one_result(64, published_dir)
 
@@ -161,7 +210,7 @@ def test_a_worker_outlives_its_connections_to_the_database(site: Site, published
     """The server ends them, as after a night without work or a restart."""
     if connection.vendor != "mysql":
         pytest.skip("SQLite has no server")
-    site.start_worker("--sweep-interval=0.5")
+    site.fork_worker(sweep_interval=0.5)
     site.send(3)
     wait_until(finished(3))
     with connection.cursor() as cursor:

@@ -74,7 +74,12 @@ def _work_on_database(batch: bool, interval: float) -> None:
     while True:
         try:
             call_command(
-                "db_worker", batch=batch, interval=interval, reload=False, skip_checks=True
+                "db_worker",
+                batch=batch,
+                interval=interval,
+                startup_delay=not batch,
+                reload=False,
+                skip_checks=True,
             )
             return
         except DatabaseError as error:

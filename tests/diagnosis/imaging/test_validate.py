@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import cv2
@@ -26,12 +27,15 @@ from diagnosis.imaging.validate import (
 )
 from diagnosis.predictors.store import read_live, version_dir
 from export.config import model_name
-from export.dataset import read_fields, source_files
+from export.dataset import Field, read_fields, source_files
 from export.screening import (
+    Change,
+    Measured,
     ValidationProfile,
     enlarged,
     fit_validation_profile,
     fitted_files,
+    measure,
     measure_files,
     measuring_contract,
     shuffled,
@@ -56,6 +60,14 @@ def check(pixels: Pixels, contract: ModelContract) -> ValidationReport:
 
 def failures(pixels: Pixels, contract: ModelContract) -> set[str]:
     return {failed.name for failed in check(pixels, contract).failed}
+
+
+@cache
+def drawn(seed: int, height: int = 224, width: int = 224) -> Pixels:
+    """``draw_smear``, drawn once; nobody can change it."""
+    field = draw_smear(seed, height, width)
+    field.setflags(write=False)
+    return field
 
 
 def page(text: str = "") -> Pixels:
@@ -95,14 +107,14 @@ class TestGoodFields:
     def test_a_drawn_smear_passes_at_every_size(
         self, seed: int, height: int, width: int, contract: ModelContract
     ) -> None:
-        assert failures(draw_smear(seed, height, width), contract) == set()
+        assert failures(drawn(seed, height, width), contract) == set()
 
     @pytest.mark.parametrize("seed", range(3))
     @pytest.mark.parametrize("interpolation", [cv2.INTER_CUBIC, cv2.INTER_LINEAR])
     def test_a_larger_file_of_the_same_field_scores_alike(
         self, seed: int, interpolation: int, contract: ModelContract
     ) -> None:
-        field = draw_smear(seed, 224, 224)
+        field = drawn(seed)
         larger = decode(enlarged(2592, 1944, interpolation)(field))
         canonical = preprocess(larger.rgb, contract)
         after = {c.name: c.score for c in validate(larger, canonical, contract).checks}
@@ -114,7 +126,7 @@ class TestGoodFields:
     def test_the_corner_that_the_model_does_not_see_changes_nothing(
         self, contract: ModelContract
     ) -> None:
-        field = draw_smear(3, 224, 224)
+        field = drawn(3)
         marked = field.copy()
         area = contract.covered
         noise_there = np.random.default_rng(0).integers(0, 256, marked.shape, np.uint8)
@@ -128,7 +140,7 @@ class TestGoodFields:
         shade = np.zeros((224, 224), np.float32)
         shade[150:, 120:] = 0.6
         shade = np.asarray(cv2.GaussianBlur(shade, (0, 0), 15), np.float32)
-        field = draw_smear(2, 224, 224) * (1 - shade[..., np.newaxis])
+        field = drawn(2) * (1 - shade[..., np.newaxis])
         scores = {c.name: c.score for c in check(field.astype(np.uint8), contract).checks}
         assert scores["straight_edges"] > 0.5
 
@@ -157,13 +169,13 @@ class TestRefusals:
     def test_a_spoiled_field_fails_the_check_made_for_it(
         self, name: str, change: Callable[[Pixels], Pixels], seed: int, contract: ModelContract
     ) -> None:
-        field = draw_smear(seed, 224, 224)
+        field = drawn(seed)
         assert name not in failures(field, contract)
         assert name in failures(change(field), contract)
 
     def test_shuffling_is_invisible_to_the_histogram(self, contract: ModelContract) -> None:
         corner = contract.covered
-        field = draw_smear(5, 224, 224)
+        field = drawn(5).copy()
         field[corner.top : corner.bottom, corner.left : corner.right] = 255  # no mark to spread
         before, after = check(field, contract), check(mixed(1)(field), contract)
         assert after.checks[0].passed
@@ -178,7 +190,7 @@ class TestRefusals:
             ("structure", page("Total 12.50 Cash 20.00 Change 7.50")),
             ("nucleated_cells", page("Total 12.50 Cash 20.00 Change 7.50")),
             ("brightness", np.zeros((300, 300, 3), np.uint8)),
-            ("nucleated_cells", draw_smear(2, nucleated=0)),
+            ("nucleated_cells", draw_smear(2, 224, 224, nucleated=0)),
         ],
     )
     def test_no_smear_fails_the_check_made_for_it(
@@ -189,7 +201,7 @@ class TestRefusals:
     def test_another_colour_balance_fails_the_histogram_alone(
         self, contract: ModelContract
     ) -> None:
-        cast = draw_smear(4, 224, 224).astype(float) * (1, 0.93, 0.85)
+        cast = drawn(4).astype(float) * (1, 0.93, 0.85)
         assert failures(cast.astype(np.uint8), contract) == {"colour_histogram"}
 
 
@@ -197,7 +209,7 @@ class TestReport:
     def test_the_histogram_comes_first_with_the_threshold_of_the_method(
         self, contract: ModelContract
     ) -> None:
-        report = check(draw_smear(1, 224, 224), contract)
+        report = check(drawn(1), contract)
         assert report.checks[0].name == "colour_histogram"
         assert report.threshold == 0.6
         assert report.score == report.checks[0].score >= 0.6
@@ -249,13 +261,13 @@ class TestHistogram:
 
     def test_a_field_is_its_own_template(self, contract: ModelContract) -> None:
         corner = contract.covered
-        ours, other = (colour_histogram(draw_smear(seed, 224, 224), corner) for seed in (1, 2))
+        ours, other = (colour_histogram(drawn(seed), corner) for seed in (1, 2))
         assert histogram_correlation(ours, ours[np.newaxis]) == pytest.approx(1)
         assert histogram_correlation(ours, other[np.newaxis]) < 0.99
         assert histogram_correlation(ours, np.stack([other, ours])) == pytest.approx(1)
 
     def test_channels_are_not_interchangeable(self, contract: ModelContract) -> None:
-        field = draw_smear(1, 224, 224)
+        field = drawn(1)
         ours = colour_histogram(field, contract.covered)
         swapped = colour_histogram(np.ascontiguousarray(field[..., ::-1]), contract.covered)
         assert histogram_correlation(swapped, ours[np.newaxis]) < 0.6
@@ -267,23 +279,35 @@ class TestHistogram:
 
 
 @pytest.fixture(scope="session")
-def profile(data_dir: Path) -> ValidationProfile:
-    train = [field.path for field in read_fields(data_dir) if field.split == "train"]
+def fields(data_dir: Path) -> list[Field]:
+    return read_fields(data_dir)
+
+
+@pytest.fixture(scope="session")
+def profile(data_dir: Path, fields: list[Field]) -> ValidationProfile:
+    train = [field.path for field in fields if field.split == "train"]
     return fit_validation_profile(train, fitted_files(data_dir))
 
 
 @pytest.fixture(scope="session")
-def calibration(data_dir: Path) -> list[Path]:
-    return [field.path for field in read_fields(data_dir) if field.split == "calibration"]
+def calibration(fields: list[Field]) -> list[DecodedImage]:
+    return [decode(field.path.read_bytes()) for field in fields if field.split == "calibration"]
 
 
 @pytest.fixture(scope="session")
-def accepted(profile: ValidationProfile, calibration: list[Path]) -> NDArray[np.bool_]:
-    measured = measure_files(calibration, measuring_contract(profile))
+def accepted(profile: ValidationProfile, calibration: list[DecodedImage]) -> NDArray[np.bool_]:
+    measured = measure(calibration, measuring_contract(profile))
     return measured.accepted(profile.templates)
 
 
+def changed(images: list[DecodedImage], change: Change, profile: ValidationProfile) -> Measured:
+    """Scores of other files of the same pixels."""
+    files = (decode(change(image.rgb)) for image in images)
+    return measure(files, measuring_contract(profile))
+
+
 @pytest.mark.data
+@pytest.mark.xdist_group("real_fields")  # so that they are read once
 class TestRealFields:
     """The aims of the project, on fields and sources that the thresholds were not taken from."""
 
@@ -306,10 +330,10 @@ class TestRealFields:
 
     @pytest.mark.parametrize("block", [1, 2, 4, 8, 16, 32, 56])
     def test_shuffled_fields_are_refused_by_their_structure(
-        self, block: int, profile: ValidationProfile, calibration: list[Path]
+        self, block: int, profile: ValidationProfile, calibration: list[DecodedImage]
     ) -> None:
         change = shuffled(block, np.random.default_rng(100 + block))
-        measured = measure_files(calibration[::2], measuring_contract(profile), change)
+        measured = changed(calibration[::2], change, profile)
         names = list(FIXES)
         structural = [names.index("structure"), names.index("straight_edges")]
         assert not measured.passed(profile.templates)[:, structural].all(axis=1).any()
@@ -323,14 +347,14 @@ class TestRealFields:
         step: int,
         interpolation: int,
         profile: ValidationProfile,
-        calibration: list[Path],
+        calibration: list[DecodedImage],
         accepted: NDArray[np.bool_],
     ) -> None:
         change = enlarged(width, height, interpolation)
-        measured = measure_files(calibration[::step], measuring_contract(profile), change)
+        measured = changed(calibration[::step], change, profile)
         assert (measured.accepted(profile.templates) == accepted[::step]).all()
 
     def test_drawn_smears_pass_the_real_templates(self, profile: ValidationProfile) -> None:
-        drawn = [draw_smear(seed, 224, 224) for seed in range(20)]
-        passed = [check(field, measuring_contract(profile)).accepted for field in drawn]
+        contract = measuring_contract(profile)
+        passed = [check(drawn(seed), contract).accepted for seed in range(20)]
         assert np.mean(passed) >= 0.95

@@ -21,9 +21,10 @@ from diagnosis.predictors.store import Live, live_path
 from diagnosis.statistics import inputs as module
 from diagnosis.statistics.inputs import Inputs, inputs
 from export.reference import make_reference, measure_inputs, write_reference
+from export.screening import png
 from tests.diagnosis.statistics.laboratory import field, specimen
 from tests.diagnosis.steps import create_field, run_field
-from tests.diagnosis.support import FakePredictor, encode, live, make_contract
+from tests.diagnosis.support import FakePredictor, live, make_contract
 
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("inputs")]
 
@@ -81,7 +82,7 @@ def reference(
     for slide, turns in enumerate(smears[:22]):
         for turn, rgb in enumerate(turns):
             path = tmp_path / f"{slide}-{turn}.png"
-            path.write_bytes(encode("PNG", rgb))
+            path.write_bytes(png(rgb))
             fields.append(SimpleNamespace(path=path, group=f"patient-{slide}"))
     measured = measure_inputs(fields, predictor)  # type: ignore[arg-type]
     groups = [one.group for one in fields]
@@ -101,7 +102,7 @@ def send(user: User, slides: list[list[NDArray[np.uint8]]]) -> None:
     for turns in slides:
         of = specimen()
         for rgb in turns:
-            assert run_field(create_field(user, encode("PNG", rgb), of)).status != "failed"
+            assert run_field(create_field(user, png(rgb), of)).status != "failed"
 
 
 def judged(population: str = "decoded") -> Inputs:
@@ -157,9 +158,7 @@ def test_the_published_version_tells_a_stain_shift_of_real_fields(data_dir: Path
     for azure, eosin in ((1.0, 1.0), (0.75, 1.25), (1.25, 0.75)):
         fields = []
         for rgb in window:
-            report = prepare(
-                encode("PNG", stained_otherwise(rgb, azure, eosin)), contract
-            ).validation
+            report = prepare(png(stained_otherwise(rgb, azure, eosin)), contract).validation
             fields.append({check.name: check.score for check in report.checks} | dict(report.stain))
         levels[azure] = {found.statistic: found.level for found in drift.judge(made, fields)}
     assert set(levels[1.0].values()) == {Level.NONE}

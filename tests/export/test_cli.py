@@ -19,7 +19,7 @@ from diagnosis.imaging.synthetic import draw_smear
 from diagnosis.predictors.seal import SEAL, seal
 from diagnosis.predictors.store import Live, live_path, published_versions, read_live
 from tests.diagnosis.support import encode
-from tests.product import KEY, ROOT, Product, clean_environment, copy_product
+from tests.product import KEY, ROOT, Product, clean_environment, prepared_product
 from tests.waiting import WITHIN_S
 
 from .conftest import Rows
@@ -77,7 +77,7 @@ def run(cli: Cli) -> str:
 @pytest.fixture
 def product(store: Path, tmp_path: Path) -> Iterator[tuple[Product, dict[str, str]]]:
     """The product on that store, and the header of a user who may upload."""
-    root = copy_product(tmp_path / "product")
+    root = prepared_product(tmp_path / "product")
     variables = {"MODEL_STORE": str(store), "DEMO_PASSWORD": secrets.token_urlsafe(12)}
     with Product(root, variables) as product:
         product.wait_until_ready()

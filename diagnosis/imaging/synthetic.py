@@ -115,9 +115,9 @@ def _light(rng: np.random.Generator) -> NDArray[np.float64]:
 def _chromatin(rng: np.random.Generator) -> NDArray[np.float32]:
     """Texture float32 [H, W] of mean 0 and deviation 1: fine grains on coarse clumps."""
     noise = rng.standard_normal((_HEIGHT, _WIDTH), dtype=np.float32)
-    mixed = cv2.GaussianBlur(noise, (0, 0), 1.8)
+    mixed = np.asarray(cv2.GaussianBlur(noise, (0, 0), 1.8), np.float32)
     mixed *= 4
-    coarse = cv2.GaussianBlur(noise, (0, 0), 6)
+    coarse = np.asarray(cv2.GaussianBlur(noise, (0, 0), 6), np.float32)
     coarse *= 12
     mixed += coarse
     mixed /= mixed.std()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.chromium import chromium
-from tests.product import Product, Served, prepared_product
+from tests.product import FEW_THREADS, Product, Served, prepared_product
 from tests.waiting import WITHIN_MS, WITHIN_S
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parent.parent
 DATA_DIR = Path(os.environ.get("DATA_DIR", ROOT.parent / "shared/data"))
+os.environ.update(FEW_THREADS)  # before TensorFlow is imported anywhere
 DATABASE_FIXTURES = {"db", "transactional_db", "shared_database"}
 
 

@@ -95,10 +95,14 @@ def _digest() -> str:
     return digest.hexdigest()[:16]
 
 
+# More threads than one wait for one another while other tests have the processors.
+FEW_THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+
+
 def clean_environment(**variables: str) -> dict[str, str]:
     """Only what a process needs to run, and ``variables``."""
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
-    return {**kept, "PYTHONUNBUFFERED": "1", **variables}
+    return {**kept, **FEW_THREADS, "PYTHONUNBUFFERED": "1", **variables}
 
 
 class Product:

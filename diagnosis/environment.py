@@ -6,7 +6,8 @@ Here is what both must see alike, or one would promote in a store at which the o
 from dataclasses import dataclass
 from pathlib import Path
 
-from environs import Env, ValidationError, validate
+from environs import Env, validate
+from environs import ValidationError as VariableError
 
 from diagnosis.predictors.addresses import model_urls
 
@@ -56,4 +57,4 @@ def _require_predictor_url(value: str) -> None:
     try:
         model_urls(value)
     except ValueError as error:
-        raise ValidationError(f"{error} `{EMBEDDED}` runs the model in this process.") from error
+        raise VariableError(f"{error} `{EMBEDDED}` runs the model in this process.") from error

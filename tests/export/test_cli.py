@@ -105,7 +105,7 @@ class Uploads(threading.Thread):
 
     def run(self) -> None:
         seed = 1000
-        while not self.stopped.wait(0.1):
+        while not self.stopped.wait(0.5):  # the commands need the processors as well
             seed += 1
             answer = requests.post(
                 f"{self._product.url}/api/diagnose",

@@ -152,8 +152,6 @@ def test_a_slow_answer_does_not_hide_what_was_stored_after_it(
     def handle(route: Route) -> None:
         if route.request.method == "POST":
             route.continue_()
-        elif held:
-            route.fulfill(response=route.fetch())
         else:
             held.append((route, route.fetch()))
 
@@ -168,10 +166,11 @@ def test_a_slow_answer_does_not_hide_what_was_stored_after_it(
         send(case)
         expect(summary(case)).to_have_text(f"{len(files)} of {len(files)} stored.")
     case.wait_for_timeout(500)  # for the second look, were it not to wait for the first
-    [(first, answer)] = held
-    first.fulfill(response=answer)
     while len(finished) < 2:
-        case.wait_for_timeout(50)
+        if held:
+            look, answer = held.pop(0)
+            look.fulfill(response=answer)
+        case.wait_for_timeout(100)
     expect(case.locator(".gallery li")).to_have_count(3)
 
 

@@ -22,7 +22,7 @@ async function takeLive() {
 
 let taken = Promise.resolve();
 
-// One after the other: an older answer must not take the place of a newer one.
+// One after the other: of two at once, the later would find the region it is to replace gone.
 const refreshLive = () => (taken = taken.then(takeLive, takeLive));
 
 let watching = false;

@@ -10,6 +10,7 @@ from django.utils import timezone
 from django_tasks import TaskResult
 
 from diagnosis import decoding, pipeline
+from diagnosis.environment import EMBEDDED
 from diagnosis.errors import ModelBusy, PredictorError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.predictors.base import Predictor
@@ -74,7 +75,7 @@ def task_count(sender: object, task_result: TaskResult, **kwargs: Any) -> None:
 
 @contextmanager
 def _model_call() -> Iterator[None]:
-    kind = "embedded" if settings.PREDICTOR_URL.startswith("embedded:") else "tf_serving"
+    kind = "embedded" if settings.PREDICTOR_URL == EMBEDDED else "tf_serving"
     began, result = perf_counter(), "permanent"
     try:
         yield

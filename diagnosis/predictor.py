@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from django.conf import settings
 
+from diagnosis.environment import EMBEDDED
 from diagnosis.errors import ContractError
 from diagnosis.imaging.contract import ModelContract
 from diagnosis.predictors.addresses import model_urls
@@ -17,7 +18,6 @@ from diagnosis.predictors.tf_serving import TFServingPredictor
 
 logger = logging.getLogger(__name__)
 
-EMBEDDED = "embedded:"
 _Stamp = tuple[str, str, int, int]
 
 

@@ -65,6 +65,7 @@ class _ServiceAdmin(ReadAuditedAdmin):
     delete what is protected."""
 
     form = CorrectionAdminForm
+    find: Callable[..., QuerySet[Any]]
     update: Callable[..., object]
     remove: Callable[..., object]
 
@@ -100,11 +101,10 @@ class _ServiceAdmin(ReadAuditedAdmin):
         except ValidationError as error:
             self.message_user(request, " ".join(error.messages), messages.ERROR)
             return queryset.none(), False
-        return self.searched(queryset, search_term), False
-
-    def searched(self, rows: QuerySet[Any], search: str) -> QuerySet[Any]:
-        """The rows that a search finds."""
-        raise NotImplementedError
+        if not search_term:
+            return queryset, False
+        found = self.find(search=search_term).order_by()
+        return queryset.filter(pk__in=found.values("pk")), False
 
     def delete_model(self, request: HttpRequest, obj: Patient | Specimen) -> None:
         """Delete one row."""
@@ -124,14 +124,10 @@ class PatientAdmin(_ServiceAdmin):
     list_display = ("name", "medical_record_number", "date_of_birth", "sex", "is_demonstration")
     list_filter = ("sex", "is_demonstration")
     readonly_fields = ("is_demonstration",)
-    # Their names alone make admin show a search; what it finds, `searched` says.
+    # Their names alone make admin show a search; what it finds, `find` says.
     search_fields = ("searched",)
 
-    def searched(self, rows: QuerySet[Any], search: str) -> QuerySet[Any]:
-        """By record number, name or an accession number."""
-        found = selectors.patient_list(search=search).order_by()
-        return rows.filter(pk__in=found.values("pk")) if search else rows
-
+    find = staticmethod(selectors.patient_list)
     update = staticmethod(services.patient_update)
     remove = staticmethod(services.patient_delete)
 
@@ -157,10 +153,6 @@ class SpecimenAdmin(_ServiceAdmin):
         """On the laboratory's clock."""
         return clock(specimen.received_at) if specimen.received_at else "-"
 
-    def searched(self, rows: QuerySet[Any], search: str) -> QuerySet[Any]:
-        """By accession number, or the patient's record number or name."""
-        found = selectors.specimen_list(search=search).order_by()
-        return rows.filter(pk__in=found.values("pk")) if search else rows
-
+    find = staticmethod(selectors.specimen_list)
     update = staticmethod(services.specimen_update)
     remove = staticmethod(services.specimen_delete)

@@ -17,6 +17,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from diagnosis.environment import EMBEDDED
 from diagnosis.errors import ContractError
 from diagnosis.media import disk_has_room, media_is_writable, media_path
 from diagnosis.observed import circuits_show
@@ -191,7 +192,7 @@ def _worker(queue: QueueState | None) -> str:
 
 def _circuits() -> None:
     """Bring this process's circuits up to date; a network of its own is not loaded for that."""
-    if settings.PREDICTOR_URL.startswith("embedded:"):
+    if settings.PREDICTOR_URL == EMBEDDED:
         return
     try:
         circuits_show(stable_predictor())

@@ -6,14 +6,13 @@ start with a sentence that says how to mend it.
 
 import re
 from importlib.util import find_spec
-from pathlib import Path
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, ValidationError, validate
 
-from diagnosis.environment import model_place, read_environment
+from diagnosis.environment import BASE_DIR, model_place, read_environment
 from webapp.database_url import database_settings
 
 TRACING_PACKAGES = (
@@ -22,8 +21,6 @@ TRACING_PACKAGES = (
     "opentelemetry.instrumentation.django",
     "opentelemetry.instrumentation.requests",
 )
-
-BASE_DIR = Path(__file__).resolve().parent.parent
 
 env = read_environment()
 

@@ -3,8 +3,8 @@
 The pattern of Nygard, *Release It!* (2007). Our own, because the known libraries hold a lock
 while the guarded call runs, and so would send one request at a time to a model server.
 
-A call that had to queue is neither a success nor a failure, as resilience4j advises for what a
-bulkhead turns away (``ignoreExceptions``): it says nothing about whether the server is there.
+A call that had to queue is neither a success nor a failure: it says nothing about whether the
+server is there.
 """
 
 import threading

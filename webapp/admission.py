@@ -69,13 +69,25 @@ class Admission:
         """
         if environ["PATH_INFO"] in PROBES:  # the server gives them threads of their own
             return self._application(environ, start_response)
+        on_the_line = environ["wsgi.input"]
         try:
-            _take_in(environ)
+            is_here = _take_in(environ)
         except OSError as error:
             if error.errno != errno.ENOSPC:
                 raise
             return refuse(environ, start_response, STORAGE_FULL)
-        self._taken_in(environ)
+        if is_here:
+            self._taken_in(environ)
+            return self._admit(environ, start_response)
+        answer = self._admit(environ, start_response)
+        discard(on_the_line.read, declared_length(environ))  # what could be answered unread
+        return answer
+
+    def is_full(self) -> bool:
+        """Whether a request that came now would get no place."""
+        return self._taken >= self._places
+
+    def _admit(self, environ: Environ, start_response: Any) -> Iterable[bytes]:
         if not self._take_place():
             return refuse(environ, start_response, BUSY)
         try:
@@ -88,10 +100,6 @@ class Admission:
         if turn.cancel():
             return refuse(environ, start_response, BUSY)
         return turn.result()
-
-    def is_full(self) -> bool:
-        """Whether a request that came now would get no place."""
-        return self._taken >= self._places
 
     def _take_place(self) -> bool:
         with self._lock:
@@ -124,10 +132,12 @@ def refuse(environ: Environ, start_response: Any, trouble: Trouble) -> Iterable[
     return [response.content]
 
 
-def _take_in(environ: Environ) -> None:
+def _take_in(environ: Environ) -> bool:
     """Read the body before anybody works; what will be refused for its length is only read.
 
-    A form with so many fields that Django writes them to files itself is left on the line.
+    Returns:
+        Whether all of it is here. A form with so many fields that Django writes them to files
+        itself is left on the line.
 
     Raises:
         OSError: ENOSPC, the temporary folder is full; ECONNRESET, the body did not come.
@@ -137,8 +147,11 @@ def _take_in(environ: Environ) -> None:
     if length is None or length > body_limit(environ["PATH_INFO"]):
         discard(source.read, length)
         environ["wsgi.input"] = io.BytesIO()
-    elif 0 < length <= settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+    elif length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        return False
+    elif length > 0:
         environ["wsgi.input"] = _spool(source.read, length)
+    return True
 
 
 def _spool(read: Callable[[int], bytes], length: int) -> Any:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from tests.waiting import WITHIN_S, wait_until
 from webapp.admission import Admission
@@ -118,3 +119,24 @@ def test_a_body_that_breaks_off_takes_no_place(work: Work) -> None:
     assert isinstance(cut.error, ConnectionResetError)
     assert not work.begun
     assert not admission.is_full()
+
+
+def test_a_form_that_is_answered_unread_is_read_to_its_end(settings: Settings) -> None:
+    """The connection would be reset with the rest underway, and the answer lost."""
+    settings.DATA_UPLOAD_MAX_MEMORY_SIZE = 10
+    told: list[str] = []
+
+    def signed_out(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        start_response("403 Forbidden", [])
+        return []
+
+    form = {"PATH_INFO": "/diagnoses/unassigned", "CONTENT_LENGTH": "200000"}
+    for status, line in (("403", 0), ("503", -1)):  # a place, and none
+        body = io.BytesIO(bytes(200_000))
+        admission = Admission(
+            signed_out, threads=1, line=line, taken_in=lambda environ: told.append("here")
+        )
+        answered = Call(admission, **form, **{"wsgi.input": body}).wait()
+        assert answered.status == status
+        assert body.tell() == 200_000
+    assert not told, "so the time within which it has to come went on"

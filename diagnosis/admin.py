@@ -6,6 +6,8 @@ from django.http import HttpRequest
 from django_tasks_db.admin import DBTaskResultAdmin
 from django_tasks_db.models import DBTaskResult
 
+from diagnosis.core.state import Status
+from diagnosis.fields.intake import diagnosis_retry
 from diagnosis.models import (
     Amendment,
     Case,
@@ -18,8 +20,6 @@ from diagnosis.models import (
     Signature,
     Withdrawal,
 )
-from diagnosis.services import diagnosis_retry
-from diagnosis.state import Status
 from webapp.audit.admin import ReadAuditedAdmin, ReadOnlyAdmin
 
 admin.site.site_header = "Leukemia Detection administration · research use only"

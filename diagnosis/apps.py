@@ -16,8 +16,9 @@ class DiagnosisConfig(AppConfig):
         and triggers of every migrated database."""
         from django_tasks.signals import task_finished
 
-        from diagnosis import checks, history_check, observed, roles  # noqa: F401
-        from diagnosis.corrections import SignedCover
+        from diagnosis import roles
+        from diagnosis.cases.corrections import SignedCover
+        from diagnosis.fields import instrumentation as observed
         from patients.covering import cover_set
 
         cover_set(SignedCover())
@@ -27,6 +28,6 @@ class DiagnosisConfig(AppConfig):
 
 
 def _history_protect(using: str, **kwargs: Any) -> None:
-    from diagnosis.history import history_protect
+    from diagnosis.models.triggers import history_protect
 
     history_protect(using=using)

@@ -10,11 +10,12 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django_tasks import task
 
-from diagnosis import demonstration, screening, shadow
-from diagnosis.errors import ContractError
-from diagnosis.guide import ORDERED
-from diagnosis.predictor import stable_predictor
-from diagnosis.selectors import diagnoses_due
+from diagnosis.core.errors import ContractError
+from diagnosis.demonstration import drawn_cases as demonstration
+from diagnosis.demonstration.guide import ORDERED
+from diagnosis.fields import screening, shadow
+from diagnosis.fields.live_model import stable_predictor
+from diagnosis.fields.selectors import diagnoses_due
 from patients.models import Patient
 from webapp.audit.services import audit_record
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 # Before that: its notes on CPU features would drown the progress lines.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
-from diagnosis.errors import ContractError
-from diagnosis.predictors.store import read_live, version_dir
+from diagnosis.core.errors import ContractError
+from diagnosis.core.predictors.store import read_live, version_dir
 from export import config, registry
 from export.dataset import read_dataset, read_fields
 from export.errors import ExportError
@@ -167,7 +167,7 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 
 def _reference(options: argparse.Namespace) -> None:
-    from diagnosis.drift import reference_path
+    from diagnosis.core.drift import reference_path
     from export.dataset import data_digest
     from export.errors import DataError
     from export.reference import reference_of, write_reference

@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.imaging.preprocess import cover
-from diagnosis.pipeline import decide
-from diagnosis.predictors.embedded import EmbeddedPredictor
+from diagnosis.core.imaging.preprocess import cover
+from diagnosis.core.pipeline import decide
+from diagnosis.core.predictors.embedded import EmbeddedPredictor
 from export.augment import STAINS
 from export.config import CONFIDENT, COVERED
 from export.dataset import Field, labels_of, load_canonical

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.imaging.preprocess import cover
+from diagnosis.core.imaging.preprocess import cover
 from export.config import COVERED, INPUT_HEIGHT, INPUT_WIDTH
 
 REACH = 0.3  # of the window's side, from its centre to the cell it was chosen for

@@ -35,7 +35,7 @@ import tensorflow as tf
 from ai_edge_litert.interpreter import Interpreter
 from numpy.typing import NDArray
 
-from diagnosis.imaging.synthetic import draw_smear
+from diagnosis.core.imaging.synthetic import draw_smear
 from export import architectures, savedmodel
 from export.calibrate import calibrate, fit_temperature, softmax
 from export.config import INPUT_HEIGHT, INPUT_WIDTH

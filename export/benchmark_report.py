@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from diagnosis.imaging.contract import LABELS
+from diagnosis.core.imaging.contract import LABELS
 from export import plots
 from export.benchmark import COST, GROUPED, PARTS, RANDOM, read_answers
 from export.config import INPUT_WIDTH

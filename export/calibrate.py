@@ -10,9 +10,9 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.imaging.contract import BENIGN, LABELS
-from diagnosis.pipeline import decide
-from diagnosis.predictors.base import Prediction
+from diagnosis.core.imaging.contract import BENIGN, LABELS
+from diagnosis.core.pipeline import decide
+from diagnosis.core.predictors.base import Prediction
 from export.architectures import LOGITS, POOLED
 from export.config import CONFIDENT
 from export.train import normalise

@@ -4,9 +4,9 @@ from pathlib import Path
 
 from environs import EnvError
 
-from diagnosis.environment import ModelPlace, model_place, read_environment
-from diagnosis.imaging.contract import LABELS, Rectangle
-from diagnosis.state import Headline
+from diagnosis.core.environment import ModelPlace, model_place, read_environment
+from diagnosis.core.imaging.contract import LABELS, Rectangle
+from diagnosis.core.state import Headline
 from export.errors import SettingError
 
 INPUT_HEIGHT = 224

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.imaging.preprocess import cover
+from diagnosis.core.imaging.preprocess import cover
 from export.audit import paint_over_cells
 from export.calibrate import (
     Decision,

@@ -12,9 +12,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.errors import ImageRefused
-from diagnosis.imaging.decode import decode
-from diagnosis.imaging.preprocess import resize
+from diagnosis.core.errors import ImageRefused
+from diagnosis.core.formats.decode import decode
+from diagnosis.core.imaging.preprocess import resize
 from export.config import CLASS_LABELS, INPUT_HEIGHT, INPUT_WIDTH
 from export.errors import DataError
 from export.grouping import THUMBNAIL, find_groups, hold_out, thumbnail

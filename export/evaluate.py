@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from diagnosis.errors import ImageRefused
-from diagnosis.imaging.contract import LABELS
-from diagnosis.imaging.preprocess import cover
-from diagnosis.pipeline import Outcome, screen
-from diagnosis.predictors.embedded import EmbeddedPredictor
-from diagnosis.state import Headline
+from diagnosis.core.errors import ImageRefused
+from diagnosis.core.imaging.contract import LABELS
+from diagnosis.core.imaging.preprocess import cover
+from diagnosis.core.pipeline import Outcome, screen
+from diagnosis.core.predictors.embedded import EmbeddedPredictor
+from diagnosis.core.state import Headline
 from export.audit import audit
 from export.config import CONFIDENT, COVERED, FITTED_SOURCES, UNSEEN_SOURCES
 from export.dataset import Field, labels_of, load_canonical, read_fields, source_files

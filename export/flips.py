@@ -4,10 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from diagnosis.imaging.contract import LABELS
-from diagnosis.pipeline import Outcome
-from diagnosis.predictors.embedded import EmbeddedPredictor
-from diagnosis.state import Headline
+from diagnosis.core.imaging.contract import LABELS
+from diagnosis.core.pipeline import Outcome
+from diagnosis.core.predictors.embedded import EmbeddedPredictor
+from diagnosis.core.state import Headline
 from export.dataset import Field, short_name
 from export.evaluate import screen_file
 from export.metrics import Figures

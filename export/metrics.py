@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from scipy.stats import beta
 from sklearn.metrics import f1_score, roc_auc_score
 
-from diagnosis.imaging.contract import BENIGN, LABELS
+from diagnosis.core.imaging.contract import BENIGN, LABELS
 
 CONFIDENCE = 0.95
 BENIGN_INDEX = LABELS.index(BENIGN)

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from diagnosis.imaging.contract import LABELS
-from diagnosis.state import Headline
+from diagnosis.core.imaging.contract import LABELS
+from diagnosis.core.state import Headline
 from export.architectures import OF_CELLS
 from export.calibrate import OOD_PERCENTILE
 from export.config import COVERED, INPUT_WIDTH
@@ -35,9 +35,9 @@ def render(card: Card, pictures: Sequence[tuple[str, str]] = ()) -> str:
         INTENDED_USE,
         _what(card),
         "## Calibration split",
-        "Every file went through `diagnosis.pipeline.screen`, as an upload does; a refused field "
-        "counts as an error. The temperature and the decision bounds were fitted on this very "
-        "split (they do not change the predicted class), and no weight was.",
+        "Every file went through `diagnosis.core.pipeline.screen`, as an upload does; a refused "
+        "field counts as an error. The temperature and the decision bounds were fitted on this "
+        "very split (they do not change the predicted class), and no weight was.",
         _classification(figures["calibration"]),
         _headlines(figures["calibration"]),
         *_out_of_fold(figures.get("out_of_fold")),

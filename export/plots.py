@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import auc, roc_curve
 
-from diagnosis.imaging.contract import LABELS
+from diagnosis.core.imaging.contract import LABELS
 from export.metrics import BENIGN_INDEX, REFUSED, calibration_error
 
 COLOURS = ("#000000", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")

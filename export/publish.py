@@ -14,13 +14,13 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.drift import Reference, reference_path
-from diagnosis.imaging.contract import CONTRACT_FILE, LABELS, ModelContract, graph_digest
-from diagnosis.imaging.preprocess import preprocess
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.predictors.embedded import EmbeddedPredictor
-from diagnosis.predictors.seal import seal
-from diagnosis.predictors.store import live_path, published_versions, read_live, version_dir
+from diagnosis.core.drift import Reference, reference_path
+from diagnosis.core.imaging.contract import CONTRACT_FILE, LABELS, ModelContract, graph_digest
+from diagnosis.core.imaging.preprocess import preprocess
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.predictors.embedded import EmbeddedPredictor
+from diagnosis.core.predictors.seal import seal
+from diagnosis.core.predictors.store import live_path, published_versions, read_live, version_dir
 from export import savedmodel
 from export.calibrate import Calibration, Decision, calibrate
 from export.config import COVERED, INPUT_HEIGHT, INPUT_WIDTH

@@ -4,8 +4,8 @@ import os
 import stat
 from pathlib import Path
 
-from diagnosis.errors import ContractError
-from diagnosis.predictors.store import version_dir
+from diagnosis.core.errors import ContractError
+from diagnosis.core.predictors.store import version_dir
 
 SERVER_ID = 10001  # user and group, in docker-compose.yml and serving/kubernetes
 

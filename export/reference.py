@@ -6,10 +6,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.drift import FEWEST, PER_PATIENT, STATISTICS, Limits, Reference, distance, quantiles
-from diagnosis.pipeline import prepare
-from diagnosis.predictors.base import Predictor
-from diagnosis.predictors.embedded import EmbeddedPredictor
+from diagnosis.core.drift import (
+    FEWEST,
+    PER_PATIENT,
+    STATISTICS,
+    Limits,
+    Reference,
+    distance,
+    quantiles,
+)
+from diagnosis.core.pipeline import prepare
+from diagnosis.core.predictors.base import Predictor
+from diagnosis.core.predictors.embedded import EmbeddedPredictor
 from export.dataset import Field
 from export.errors import DataError
 from export.split import official_split

@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from diagnosis.errors import ContractError
-from diagnosis.imaging.contract import ModelContract, graph_digest
-from diagnosis.predictors.seal import check_seal
-from diagnosis.predictors.store import (
+from diagnosis.core.errors import ContractError
+from diagnosis.core.imaging.contract import ModelContract, graph_digest
+from diagnosis.core.predictors.seal import check_seal
+from diagnosis.core.predictors.store import (
     Live,
     live_path,
     published_versions,

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.imaging.contract import LABELS, ModelContract
-from diagnosis.imaging.decode import DecodedImage, decode
-from diagnosis.imaging.preprocess import preprocess, resize
-from diagnosis.imaging.validate import FIXES, colour_histogram, validate
+from diagnosis.core.formats.decode import DecodedImage, decode
+from diagnosis.core.imaging.contract import LABELS, ModelContract
+from diagnosis.core.imaging.preprocess import preprocess, resize
+from diagnosis.core.imaging.validate import FIXES, colour_histogram, validate
 from export.config import COVERED, FITTED_SOURCES, INPUT_HEIGHT, INPUT_WIDTH
 from export.dataset import source_files
 

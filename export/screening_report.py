@@ -8,9 +8,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.imaging.decode import decode
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.imaging.validate import FIXES
+from diagnosis.core.formats.decode import decode
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.imaging.validate import FIXES
 from export.config import FITTED_SOURCES, UNSEEN_SOURCES
 from export.dataset import Field, read_fields, source_files
 from export.metrics import clopper_pearson, proportion
@@ -341,8 +341,8 @@ def _synthetic(evidence: Evidence) -> str:
     accepted = f"{int(passed.all(axis=1).sum())} of {SYNTHETIC_SEEDS}"
     rows.append(["1024×768, no nucleated cell", accepted, _refusals(passed)])
     return (
-        "## Drawn smears\n\nFields of `diagnosis/imaging/synthetic.py`. Their colours were set "
-        "until they passed; they chose no template and no threshold.\n\n"
+        "## Drawn smears\n\nFields of `diagnosis/core/imaging/synthetic.py`. Their colours were "
+        "set until they passed; they chose no template and no threshold.\n\n"
         f"{_table(['drawing', 'accepted', 'refused by'], rows)}"
     )
 

@@ -4,10 +4,10 @@ import time
 
 import requests
 
-from diagnosis.environment import EMBEDDED
-from diagnosis.predictors.addresses import Address, model_urls, resolve
-from diagnosis.predictors.tf_serving import AVAILABLE
-from diagnosis.predictors.wire import read_state
+from diagnosis.core.environment import EMBEDDED
+from diagnosis.core.predictors.addresses import Address, model_urls, resolve
+from diagnosis.core.predictors.tf_serving import AVAILABLE
+from diagnosis.core.predictors.wire import read_state
 from export.errors import ExportError
 
 LOADING_SECONDS = 120.0  # that `promote` and `canary` wait unless told otherwise

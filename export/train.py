@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.imaging.preprocess import cover
+from diagnosis.core.imaging.preprocess import cover
 from export import architectures
 from export.augment import (
     augment,

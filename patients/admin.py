@@ -17,7 +17,7 @@ from patients.forms import AdminClockField, SeenForm
 from patients.models import Patient, Specimen
 from webapp.audit.admin import ReadAuditedAdmin
 from webapp.audit.services import audit_record
-from webapp.template_filters import clock
+from webapp.text.template_filters import clock
 
 
 class CorrectionAdminForm(SeenForm):

@@ -8,7 +8,7 @@ from django.core.validators import ProhibitNullCharactersValidator
 from django.db import models
 
 from patients.folding import FOLDED_LENGTH, folded
-from webapp.typed import Isolated, clean_line, clean_text
+from webapp.text.typed import Isolated, clean_line, clean_text
 
 _ASCII_UPPER = str.maketrans(string.ascii_lowercase, string.ascii_uppercase)
 

@@ -17,8 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from patients.covering import REASON_LENGTH, cover
 from patients.models import EARLIEST_BIRTH, Patient, Specimen
 from patients.services import row_version
-from webapp.clock import comes_twice, from_clock, offset, on_clock
-from webapp.typed import isolated
+from webapp.text.clock import comes_twice, from_clock, offset, on_clock
+from webapp.text.typed import isolated
 
 
 class DateInput(forms.DateInput):

@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from patients.fields import FoldedField, IdentifierField, LineField
-from webapp.clock import EARLIEST_DAY, on_clock
-from webapp.typed import isolated
+from webapp.text.clock import EARLIEST_DAY, on_clock
+from webapp.text.typed import isolated
 
 EARLIEST_BIRTH = EARLIEST_DAY
 EARLIEST_TIME = datetime(EARLIEST_DAY.year, 1, 1, tzinfo=UTC)

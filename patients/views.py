@@ -21,7 +21,7 @@ from patients.covering import ChangeRefused
 from patients.forms import PatientForm, SeenForm, SpecimenChangeForm, SpecimenForm
 from patients.models import Patient, Specimen
 from webapp.audit.services import audit_record
-from webapp.typed import isolated
+from webapp.text.typed import isolated
 
 PAGE_SIZE = 50
 

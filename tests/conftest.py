@@ -41,7 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _nothing_from_a_developers_dotenv(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """As ``tests.settings`` has it for the product, for what reads the environment later."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("diagnosis.environment.DOTENV", tmp_path_factory.getbasetemp() / "no.env")
+        patch.setattr(
+            "diagnosis.core.environment.DOTENV", tmp_path_factory.getbasetemp() / "no.env"
+        )
         yield
 
 
@@ -53,10 +55,10 @@ def pytest_collection_finish() -> None:
 
 @pytest.fixture(autouse=True, scope="session")
 def _flush_takes_history_too() -> Iterator[None]:
-    """Between tests that commit, Django empties all tables; see ``tests.flushing``."""
+    """Between tests that commit, Django empties all tables; see ``tests.servers.flushing``."""
     from django.core.management.commands import flush
 
-    from tests.flushing import Flush
+    from tests.servers.flushing import Flush
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(flush, "Command", Flush)
@@ -86,7 +88,7 @@ def _media(settings: "SettingsWrapper", tmp_path: Path) -> None:
 @pytest.fixture(autouse=True)
 def _probes_are_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     """The product gives its database less than a second for a probe, a busy machine more."""
-    monkeypatch.setattr("webapp.health.ANSWER_WITHIN_S", WITHIN_S)
+    monkeypatch.setattr("diagnosis.operations.health.ANSWER_WITHIN_S", WITHIN_S)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 
-from tests.on_mysql import NOT_HERE
+from tests.servers.mysql import NOT_HERE
 
 # A process more than two cores: many tests wait for a product that starts.
 PYTEST = (sys.executable, "-m", "pytest", "-n", "3", "--dist", "loadgroup")
@@ -17,9 +17,9 @@ PYTEST = (sys.executable, "-m", "pytest", "-n", "3", "--dist", "loadgroup")
 DATABASE = (*PYTEST, "-q", "--ignore=tests/export", "-m", "db and not data and not any_database")
 RUNS = {
     "SQLite": PYTEST,
-    "MariaDB": (sys.executable, "-m", "tests.on_mariadb", *DATABASE),
+    "MariaDB": (sys.executable, "-m", "tests.servers.mariadb", *DATABASE),
 }
-MYSQL = {"MySQL": (sys.executable, "-m", "tests.on_mysql", *DATABASE)}
+MYSQL = {"MySQL": (sys.executable, "-m", "tests.servers.mysql", *DATABASE)}
 
 
 def main(runs: dict[str, tuple[str, ...]]) -> int:

@@ -4,8 +4,8 @@ import json
 import shutil
 from pathlib import Path
 
-from diagnosis.predictors.seal import seal
-from diagnosis.predictors.store import CARD_FILE, Live, live_path, read_live, version_dir
+from diagnosis.core.predictors.seal import seal
+from diagnosis.core.predictors.store import CARD_FILE, Live, live_path, read_live, version_dir
 from tests.product import ROOT
 
 PUBLISHED = ROOT / "serving/models"

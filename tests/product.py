@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.on_mariadb import free_port
+from tests.servers.mariadb import free_port
 from tests.waiting import WITHIN_S
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -13,11 +13,11 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from gunicorn.glogging import Logger
 
-from webapp.json_logs import JsonFormatter
+from webapp.logs.json_lines import JsonFormatter
+from webapp.logs.redaction import RedactionFilter, without_identifiers
+from webapp.logs.request_id import RequestIdFilter
 from webapp.private_files import private_from_now_on
-from webapp.redaction import RedactionFilter, without_identifiers
-from webapp.request_id import RequestIdFilter
-from webapp.tracing import TRACE_ID
+from webapp.telemetry.tracing import TRACE_ID
 
 try:
     # Run, not imported: after a reload (SIGHUP) the new processes shall find fresh settings.
@@ -77,8 +77,8 @@ access_log_format = "%(t)s %(m)s %(U)s %(s)s %(L)ss [%({x-request-id}o)s]"
 
 # Threads share one copy of the model. Each process is forked before it is loaded (no preload),
 # because interpreters and database connections do not survive a fork.
-worker_class = "webapp.gunicorn_worker.AdmittingWorker"
-threads = 4  # that work; others read requests and let them wait (webapp.admission)
+worker_class = "webapp.server.worker.AdmittingWorker"
+threads = 4  # that work; others read requests and let them wait (webapp.server.admission)
 timeout = 60  # a process that says nothing for so long is replaced
 graceful_timeout = 10
 keepalive = 5

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from django.core.exceptions import ImproperlyConfigured
 from environs import EnvError, ValidationError, validate
 
-from diagnosis.environment import BASE_DIR, model_place, read_environment
+from diagnosis.core.environment import BASE_DIR, model_place, read_environment
 from webapp.database_url import database_settings
 
 TRACING_PACKAGES = (
@@ -130,26 +130,26 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
-    "webapp.request_id.RequestIdMiddleware",
-    "webapp.metrics.MetricsMiddleware",
-    "webapp.health.ProbesMiddleware",
+    "webapp.logs.request_id.RequestIdMiddleware",
+    "webapp.telemetry.metrics.MetricsMiddleware",
+    "diagnosis.operations.health.ProbesMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "webapp.language.LanguageMiddleware",
-    "webapp.bodies.BodyMiddleware",  # ahead of whatever reads a form
-    "webapp.body_limits.BodyLimitMiddleware",
-    "webapp.crafted.CraftedRequestMiddleware",
+    "webapp.middleware.language.LanguageMiddleware",
+    "webapp.middleware.body_encoding.BodyMiddleware",  # ahead of whatever reads a form
+    "webapp.middleware.body_limits.BodyLimitMiddleware",
+    "webapp.middleware.crafted_requests.CraftedRequestMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "webapp.audit.access.RefusedAccessMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
-    "webapp.no_store.NoStoreMiddleware",
+    "webapp.middleware.no_store.NoStoreMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "webapp.accounts.middleware.AccountsMiddleware",
-    "webapp.api_errors.UnavailableMiddleware",
+    "webapp.accounts.sign_in.middleware.AccountsMiddleware",
+    "webapp.api.errors.UnavailableMiddleware",
     "diagnosis.portal.busy.BusyMiddleware",
 ]
 
@@ -163,7 +163,7 @@ TEMPLATES = [
         "DIRS": [BASE_DIR / "webapp/templates"],
         "APP_DIRS": True,
         "OPTIONS": {
-            "builtins": ["webapp.template_filters"],
+            "builtins": ["webapp.text.template_filters"],
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
@@ -211,9 +211,9 @@ AUTH_PASSWORD_VALIDATORS: list[dict[str, object]] = [
     {"NAME": f"{_DJANGO}.UserAttributeSimilarityValidator"},
     {"NAME": f"{_DJANGO}.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
     {"NAME": f"{_DJANGO}.NumericPasswordValidator"},
-    {"NAME": "webapp.accounts.validators.FieldWordsValidator"},
+    {"NAME": "webapp.accounts.passwords.validators.FieldWordsValidator"},
 ]
-AUTHENTICATION_BACKENDS = ["webapp.accounts.backends.AccountBackend"]
+AUTHENTICATION_BACKENDS = ["webapp.accounts.sign_in.backends.AccountBackend"]
 # What administrators give though they do not have it (webapp.accounts.rights): sending fields in
 # judges nothing.
 HANDED_OUT = ["diagnosis.add_diagnosis", "diagnosis.add_withdrawal"]
@@ -236,16 +236,16 @@ X_FRAME_OPTIONS = "DENY"
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "webapp.accounts.authentication.ApiTokenAuthentication",
+        "webapp.accounts.sign_in.authentication.ApiTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
-    "DEFAULT_PERMISSION_CLASSES": ["webapp.api_permissions.ModelPermissions"],
-    "DEFAULT_RENDERER_CLASSES": ["webapp.api_renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["webapp.api_parsers.JSONParser"],
+    "DEFAULT_PERMISSION_CLASSES": ["webapp.api.permissions.ModelPermissions"],
+    "DEFAULT_RENDERER_CLASSES": ["webapp.api.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["webapp.api.parsers.JSONParser"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.PageNumberPagination",
     "PAGE_SIZE": 50,
-    "EXCEPTION_HANDLER": "webapp.api_errors.problem_response",
+    "EXCEPTION_HANDLER": "webapp.api.errors.problem_response",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }
 SPECTACULAR_SETTINGS = {
@@ -262,7 +262,7 @@ SPECTACULAR_SETTINGS = {
 # --- Language, time, logs ----------------------------------------------------------------
 
 # The portal speaks any of these; API, logs and audit trail are in English whatever the reader
-# speaks (webapp.language). `make messages` brings webapp/locale up to date.
+# speaks (webapp.middleware.language). `make messages` brings webapp/locale up to date.
 LANGUAGE_CODE = "en-gb"
 LANGUAGES = [("en-gb", "English"), ("de", "Deutsch")]
 USE_I18N = True
@@ -279,12 +279,12 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "filters": {
-        "request_id": {"()": "webapp.request_id.RequestIdFilter"},
-        "redaction": {"()": "webapp.redaction.RedactionFilter"},
+        "request_id": {"()": "webapp.logs.request_id.RequestIdFilter"},
+        "redaction": {"()": "webapp.logs.redaction.RedactionFilter"},
     },
     "formatters": {
         "line": {"format": f"%(asctime)s %(levelname)s %(name)s [{_IDS}] %(message)s"},
-        "json": {"()": "webapp.json_logs.JsonFormatter"},
+        "json": {"()": "webapp.logs.json_lines.JsonFormatter"},
     },
     "handlers": {
         "console": {

@@ -7,7 +7,7 @@ from django.urls import include, path
 from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-from webapp import health
+from diagnosis.operations import health
 from webapp.accounts.views import OwnPasswordView, admin_own_password
 
 urlpatterns = [
@@ -28,6 +28,6 @@ urlpatterns = [
     path("", include("diagnosis.portal.urls")),
 ]
 
-handler400 = "webapp.api_errors.bad_request"
-handler404 = "webapp.api_errors.page_not_found"
-handler500 = "webapp.api_errors.server_error"
+handler400 = "webapp.api.errors.bad_request"
+handler404 = "webapp.api.errors.page_not_found"
+handler500 = "webapp.api.errors.server_error"

@@ -6,7 +6,7 @@ from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.wsgi import get_wsgi_application
 
-from webapp import tracing
+from webapp.telemetry import tracing
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "webapp.settings")
 
@@ -14,7 +14,7 @@ tracing.start(settings.TRACES_URL, "leukemia-web")  # before the middleware is l
 application = get_wsgi_application()
 
 # gunicorn runs no system checks, and records that are half a backup's must not be served.
-from diagnosis.checks import restore_has_ended  # noqa: E402 - after the applications are there
+from diagnosis.operations.checks import restore_has_ended  # noqa: E402 - after the applications are there
 
 for problem in restore_has_ended():
     raise ImproperlyConfigured(f"{problem.msg} {problem.hint}")

@@ -14,7 +14,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from webapp.api_errors import Problem
+from webapp.api.errors import Problem
 
 _DATA_URL = re.compile(r"data:[^,]{0,255};base64,", re.IGNORECASE)
 _WHITE_SPACE = b" \t\r\n"

@@ -7,12 +7,12 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from diagnosis.api.fields import Base64ImageField, UploadedImageField
-from diagnosis.imaging.contract import LABELS
+from diagnosis.core.imaging.contract import LABELS
+from diagnosis.core.state import Headline, Status
 from diagnosis.models import Diagnosis
-from diagnosis.state import Headline, Status
 from patients.models import Specimen
-from webapp.api_errors import Problem
-from webapp.api_fields import StrictSerializer, TextField
+from webapp.api.errors import Problem
+from webapp.api.form_fields import StrictSerializer, TextField
 
 _TAKEN = "JPEG, PNG, TIFF, BMP, WebP, still GIF, or a DICOM VL Microscopic Image of one frame"
 

@@ -15,7 +15,6 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from diagnosis import screening, services
 from diagnosis.api.serializers import (
     AssignRequest,
     DiagnoseForm,
@@ -28,21 +27,23 @@ from diagnosis.api.serializers import (
     WithdrawRequest,
     diagnosis_address,
 )
-from diagnosis.cases import CaseError
-from diagnosis.errors import ContractError, DecodersBusy, ImageRefused
-from diagnosis.media import MediaDamaged
+from diagnosis.cases.services import CaseError
+from diagnosis.cases.withdrawals import field_withdraw
+from diagnosis.core.errors import ContractError, DecodersBusy, ImageRefused
+from diagnosis.core.state import Status
+from diagnosis.fields import intake as services
+from diagnosis.fields import screening
+from diagnosis.fields.live_model import canary_predictor, stable_predictor
 from diagnosis.models import Diagnosis
-from diagnosis.predictor import canary_predictor, stable_predictor
-from diagnosis.state import Status
-from diagnosis.stored_images import image_read
-from diagnosis.withdrawals import field_withdraw
+from diagnosis.storage.images import image_read
+from diagnosis.storage.media import MediaDamaged
 from patients.services import listing_record
-from webapp.api_errors import MEDIA_TYPE, Problem
-from webapp.api_fields import is_id
-from webapp.api_parsers import JSONParser
-from webapp.api_permissions import ModelPermissions
+from webapp.api.errors import MEDIA_TYPE, Problem
+from webapp.api.form_fields import is_id
+from webapp.api.parsers import JSONParser
+from webapp.api.permissions import ModelPermissions
 from webapp.audit.services import audit_record
-from webapp.metrics import UPLOAD_REFUSALS
+from webapp.telemetry.metrics import UPLOAD_REFUSALS
 from webapp.unavailable import STORAGE_FULL
 
 # What cannot be stored at all. 422 is for pictures that were read and are not usable.

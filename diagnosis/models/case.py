@@ -7,10 +7,10 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import pgettext_lazy
 
-from diagnosis.aggregate import FieldCounts, Rule
+from diagnosis.core.aggregate import FieldCounts, Rule
+from diagnosis.core.state import CASE_ALLOWED, CaseHeadline, CaseStatus
 from diagnosis.models.diagnosis import ReadOnlyResultError
 from diagnosis.models.labels import choices
-from diagnosis.state import CASE_ALLOWED, CaseHeadline, CaseStatus
 
 _CLOSED = frozenset({CaseStatus.SIGNED, CaseStatus.AMENDED})
 
@@ -49,7 +49,7 @@ class CaseQuerySet(models.QuerySet["Case"]):
             ReadOnlyResultError: ``status`` is among ``kwargs``; use ``move``.
         """
         if {"status", "closed"} & kwargs.keys():
-            raise ReadOnlyResultError("A case's status changes only through diagnosis.cases.")
+            raise ReadOnlyResultError("A case's status changes only through its services.")
         return super().update(**kwargs)
 
     def delete(self) -> NoReturn:

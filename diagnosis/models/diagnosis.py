@@ -7,9 +7,9 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
-from diagnosis.imaging.contract import BENIGN
+from diagnosis.core.imaging.contract import BENIGN
+from diagnosis.core.state import ALLOWED, Headline, Status
 from diagnosis.models.labels import choices
-from diagnosis.state import ALLOWED, Headline, Status
 
 if TYPE_CHECKING:
     from diagnosis.models.withdrawal import Withdrawal
@@ -214,7 +214,7 @@ class Diagnosis(models.Model):
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Insert; later changes go through ``services``, and a second save is refused."""
         if not self._state.adding:
-            raise ReadOnlyResultError("Diagnoses change only through diagnosis.services.")
+            raise ReadOnlyResultError("Diagnoses change only through diagnosis.fields.intake.")
         super().save(*args, **kwargs)
 
     def get_absolute_url(self) -> str:

@@ -4,10 +4,10 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 
-from diagnosis.imaging.contract import LABELS
+from diagnosis.core.imaging.contract import LABELS
+from diagnosis.core.state import Verdict
 from diagnosis.models.diagnosis import Diagnosis
 from diagnosis.models.labels import choices
-from diagnosis.state import Verdict
 from webapp.audit.append_only import AppendOnly
 
 

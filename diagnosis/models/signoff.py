@@ -8,9 +8,9 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from diagnosis.core.state import CONCLUSIONS, AmendmentKind, Meaning
 from diagnosis.models.case import Case
 from diagnosis.models.labels import choices
-from diagnosis.state import CONCLUSIONS, AmendmentKind, Meaning
 from webapp.audit.append_only import AppendOnly
 
 

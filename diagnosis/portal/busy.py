@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
-from diagnosis.errors import DecodersBusy
+from diagnosis.core.errors import DecodersBusy
 
 
 def busy_response() -> HttpResponse:

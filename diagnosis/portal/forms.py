@@ -4,12 +4,12 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.imaging.contract import LABELS
+from diagnosis.core.imaging.contract import LABELS
+from diagnosis.core.state import CONCLUSIONS, Verdict
 from diagnosis.models.labels import choices
-from diagnosis.state import CONCLUSIONS, Verdict
 from patients.fields import TextFormField
 from patients.models import Specimen
-from webapp.typed import isolated
+from webapp.text.typed import isolated
 
 
 class AssignForm(forms.Form):

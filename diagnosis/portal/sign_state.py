@@ -3,20 +3,21 @@
 from collections.abc import Sequence
 from typing import Any
 
-from diagnosis import signoff
-from diagnosis.blinding import Reader
+from diagnosis.cases.blinding import Reader
 from diagnosis.models import Case, Diagnosis, Signature
-from diagnosis.reports.content import person
+from diagnosis.reports.content.snapshot import person
+from diagnosis.signing import services as signoff
+from diagnosis.signing.blockers import signing_blockers
 
 
 def sign_state(
     case: Case, reader: Reader, damaged: Sequence[Diagnosis] | None = None
 ) -> dict[str, Any]:
-    """For templates; ``damaged`` as for ``obstacles``.
+    """For templates; ``damaged`` as for ``signing_blockers``.
 
     Returns:
         ``report`` (the one that holds, or ``None``) with ``report_signatures``; ``conclusion``;
-        ``obstacles``; ``signed_so_far`` (signatures under what the case now is, while another
+        ``blockers``; ``signed_so_far`` (signatures under what the case now is, while another
         is missing); ``amendment``, if one is open, and ``amended_by``.
     """
     report = signoff.latest_report(case)
@@ -25,7 +26,7 @@ def sign_state(
         "report": report,
         "report_signatures": report.signatures if report else [],
         "conclusion": signoff.latest_conclusion(case),
-        "obstacles": [] if case.closed else signoff.obstacles(case, reader, damaged),
+        "blockers": [] if case.closed else signing_blockers(case, reader, damaged),
         "signed_so_far": [] if case.closed else _signed_so_far(case),
         "amendment": amendment,
         "amended_by": person(amendment.author)["name"] if amendment else "",

@@ -2,16 +2,32 @@
 
 from django.urls import path
 
-from diagnosis.portal import (
-    case_views,
+from diagnosis.portal.views import (
+    cases as case_views,
+)
+from diagnosis.portal.views import (
     dashboard,
-    guide_views,
-    report_views,
-    saved_view_views,
-    sign_views,
-    upload_views,
-    views,
-    withdraw_views,
+)
+from diagnosis.portal.views import (
+    fields as views,
+)
+from diagnosis.portal.views import (
+    guide as guide_views,
+)
+from diagnosis.portal.views import (
+    reports as report_views,
+)
+from diagnosis.portal.views import (
+    saved_views as saved_view_views,
+)
+from diagnosis.portal.views import (
+    signing as sign_views,
+)
+from diagnosis.portal.views import (
+    uploads as upload_views,
+)
+from diagnosis.portal.views import (
+    withdrawals as withdraw_views,
 )
 
 urlpatterns = [

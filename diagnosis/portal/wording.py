@@ -19,13 +19,14 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.activation import NoMap
-from diagnosis.errors import ImageRefused
-from diagnosis.imaging.contract import BENIGN, LABELS, ModelContract
+from diagnosis.core.errors import ImageRefused
+from diagnosis.core.imaging.contract import BENIGN, LABELS, ModelContract
+from diagnosis.core.state import Headline, Meaning, Status, Verdict
+from diagnosis.fields.activation import NoMap
 from diagnosis.models import Case, Diagnosis, IdentityCorrection, Review
-from diagnosis.reports.content import person
-from diagnosis.reports.corrected import Changed, changed
-from diagnosis.reports.sheet import moment
+from diagnosis.reports.content.corrected import Changed, changed
+from diagnosis.reports.content.snapshot import person
+from diagnosis.reports.content.view import moment
 from diagnosis.reports.wording import (
     MEANINGS,
     category,
@@ -38,7 +39,6 @@ from diagnosis.reports.wording import (
 from diagnosis.reports.wording import PRELIMINARY as PRELIMINARY
 from diagnosis.reports.wording import colour_sentence as colour_sentence
 from diagnosis.reports.wording import failure_sentence as failure_sentence
-from diagnosis.state import Headline, Meaning, Status, Verdict
 
 # Title and sentence by ``headline``.
 VERDICTS: dict[str, tuple[Promise, Promise]] = {

@@ -15,11 +15,11 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.case_selectors import ANY, CLOSED, MINE, NOBODY, OPEN, CaseFilter, views_offered
+from diagnosis.cases.selectors import ANY, CLOSED, MINE, NOBODY, OPEN, CaseFilter, views_offered
 from diagnosis.models import Case, Priority, SavedView
 from patients.forms import DateInput
 from patients.selectors import validate_search
-from webapp.clock import EARLIEST_DAY, LATEST_DAY
+from webapp.text.clock import EARLIEST_DAY, LATEST_DAY
 
 _OPEN, _ANY = (OPEN, _("Open")), (ANY, _("Any"))
 STATUSES = [

@@ -12,9 +12,9 @@ from django.utils.formats import get_format
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext_lazy
 
-from diagnosis.aggregate import FieldCounts, Rule
-from diagnosis.imaging import colour
-from diagnosis.state import CaseHeadline, Headline, Meaning
+from diagnosis.core.aggregate import FieldCounts, Rule
+from diagnosis.core.colour_profiles import conversion as colour
+from diagnosis.core.state import CaseHeadline, Headline, Meaning
 
 LANGUAGE = "en-gb"  # of the report, whatever the reader's pages speak
 
@@ -187,7 +187,7 @@ CODE_POINTS = (
     "point."
 )
 
-# By which rule the software says what it says of a case; see ``diagnosis.aggregate``.
+# By which rule the software says what it says of a case; see ``diagnosis.core.aggregate``.
 _RULES = {
     Rule.SUSPICIOUS_FIELD: ngettext_lazy(
         "One suspicious field is enough to make the case suspicious, and {suspicious} of {usable} "

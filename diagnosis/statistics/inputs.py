@@ -10,7 +10,7 @@ from typing import Any
 from django.conf import settings
 from django.db.models import Max
 
-from diagnosis.drift import (
+from diagnosis.core.drift import (
     FEWEST,
     PER_PATIENT,
     WINDOW,
@@ -20,11 +20,11 @@ from diagnosis.drift import (
     judge,
     reference_path,
 )
-from diagnosis.errors import ContractError
-from diagnosis.imaging.contract import ModelContract
+from diagnosis.core.errors import ContractError
+from diagnosis.core.imaging.contract import ModelContract
+from diagnosis.core.predictors.store import read_live, version_dir
+from diagnosis.core.state import Status
 from diagnosis.models import STANDING, Diagnosis
-from diagnosis.predictors.store import read_live, version_dir
-from diagnosis.state import Status
 from diagnosis.statistics.period import demonstration_specimens
 
 REACH = 2_000  # newest record numbers among which a window is looked for

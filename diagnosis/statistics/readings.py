@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from diagnosis.imaging.contract import LABELS
+from diagnosis.core.imaging.contract import LABELS
+from diagnosis.core.state import Status, Verdict
 from diagnosis.models import Review
-from diagnosis.state import Status, Verdict
 from diagnosis.statistics.agreement import Agreement, agreement
 from diagnosis.statistics.period import Period
 from diagnosis.statistics.proportions import Proportion, proportion

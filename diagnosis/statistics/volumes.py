@@ -10,8 +10,8 @@ from django.db.models import Count, F, QuerySet, Value
 from django.db.models.functions import Concat
 from numpy.typing import NDArray
 
+from diagnosis.core.state import Status
 from diagnosis.models import Diagnosis, Report
-from diagnosis.state import Status
 from diagnosis.statistics.period import Period
 
 SAMPLE = 5_000  # rows whose times are looked at; more are thinned out evenly

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django import template
 
-from diagnosis.selectors import model_away_since
+from diagnosis.fields.selectors import model_away_since
 
 register = template.Library()
 

@@ -14,8 +14,8 @@ from rest_framework import serializers
 from patients import selectors, services
 from patients.covering import REASON_LENGTH
 from patients.models import Patient, Specimen
-from webapp.api_fields import LARGEST_ID, StrictModelSerializer, WholeField
-from webapp.clock import comes_twice, from_clock, on_clock
+from webapp.api.form_fields import LARGEST_ID, StrictModelSerializer, WholeField
+from webapp.text.clock import comes_twice, from_clock, on_clock
 
 
 class PatientQuery(serializers.Serializer[Any]):

@@ -23,7 +23,7 @@ from patients.api.serializers import (
 )
 from patients.covering import ChangeRefused
 from patients.models import Patient, Specimen
-from webapp.api_errors import Problem
+from webapp.api.errors import Problem
 from webapp.audit.services import audit_record
 
 _REFUSED = {

@@ -11,7 +11,7 @@ import pytest
 import requests
 from playwright.sync_api import Browser, ConsoleMessage, Page, StorageState
 
-from diagnosis.imaging.contract import LABELS
+from diagnosis.core.imaging.contract import LABELS
 from tests.browser import images
 from tests.product import KEY, Served, clean_environment
 from tests.waiting import WITHIN_S

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from diagnosis.imaging.synthetic import draw_smear
+from diagnosis.core.imaging.synthetic import draw_smear
 
 
 def smear(path: Path, seed: int) -> Path:

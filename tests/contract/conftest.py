@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 import requests
 
-from diagnosis.imaging.contract import CONTRACT_FILE, ModelContract
-from diagnosis.predictors import tf_serving
-from diagnosis.predictors.addresses import model_urls
-from diagnosis.predictors.seal import seal
-from diagnosis.predictors.store import read_live, version_dir
+from diagnosis.core.imaging.contract import CONTRACT_FILE, ModelContract
+from diagnosis.core.predictors import tf_serving
+from diagnosis.core.predictors.addresses import model_urls
+from diagnosis.core.predictors.seal import seal
+from diagnosis.core.predictors.store import read_live, version_dir
 from export import registry
-from tests.on_mariadb import free_port
 from tests.product import ROOT, clean_environment
+from tests.servers.mariadb import free_port
 from tests.tfserving.patience import PATIENT
 from tests.waiting import WITHIN_S, wait_until
 

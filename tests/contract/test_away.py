@@ -11,16 +11,16 @@ from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.media import media_path
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.predictors.circuit import Circuit
+from diagnosis.core.state import Status
+from diagnosis.fields.screening import diagnoses_run_due
 from diagnosis.models import Diagnosis
-from diagnosis.predictors.circuit import Circuit
-from diagnosis.screening import diagnoses_run_due
-from diagnosis.state import Status
+from diagnosis.storage.media import media_path
 from tests.contract.conftest import STORE
-from tests.diagnosis.steps import make_due
-from tests.diagnosis.support import encode
-from tests.on_mariadb import free_port
+from tests.diagnosis.killed.steps import make_due
+from tests.diagnosis.made.pictures import encode
+from tests.servers.mariadb import free_port
 from tests.tfserving.model_server import ModelServer, Store
 from tests.tfserving.patience import Clock
 

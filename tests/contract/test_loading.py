@@ -11,13 +11,13 @@ import pytest
 import requests
 import yaml
 
-from diagnosis.predictors.store import Live, read_live
+from diagnosis.core.predictors.store import Live, read_live
 from export import registry
 from export.serving import LOADING_SECONDS, NotServedError, wait_available
 from tests.contract.conftest import NAME
 from tests.deployment.files import flags
-from tests.on_mariadb import free_port
 from tests.product import ROOT, clean_environment
+from tests.servers.mariadb import free_port
 from tests.tfserving.loading import AVAILABLE, START, Retries, Versions
 from tests.tfserving.model_server import ModelServer, Store
 from tests.tfserving.patience import Clock

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diagnosis.errors import ModelAway, PredictorError
-from diagnosis.imaging.contract import ModelContract
-from diagnosis.predictors.tf_serving import TFServingPredictor
-from diagnosis.predictors.wire import read_state
-from tests.diagnosis.support import make_contract
+from diagnosis.core.errors import ModelAway, PredictorError
+from diagnosis.core.imaging.contract import ModelContract
+from diagnosis.core.predictors.tf_serving import TFServingPredictor
+from diagnosis.core.predictors.wire import read_state
+from tests.diagnosis.made.pictures import make_contract
 from tests.tfserving.model_server import Asked, ModelServer, Reply
 from tests.tfserving.patience import PATIENT
 

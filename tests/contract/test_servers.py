@@ -14,16 +14,16 @@ import pytest
 import requests
 from numpy.typing import NDArray
 
-from diagnosis.errors import ModelAway
-from diagnosis.imaging.contract import ModelContract
-from diagnosis.imaging.decode import decode
-from diagnosis.imaging.preprocess import preprocess
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.pipeline import decide
-from diagnosis.predictors.base import Prediction, Predictor
-from diagnosis.predictors.embedded import EmbeddedPredictor
-from diagnosis.predictors.store import published_versions, read_live, version_dir
-from diagnosis.predictors.tf_serving import BATCH, TFServingPredictor
+from diagnosis.core.errors import ModelAway
+from diagnosis.core.formats.decode import decode
+from diagnosis.core.imaging.contract import ModelContract
+from diagnosis.core.imaging.preprocess import preprocess
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.pipeline import decide
+from diagnosis.core.predictors.base import Prediction, Predictor
+from diagnosis.core.predictors.embedded import EmbeddedPredictor
+from diagnosis.core.predictors.store import published_versions, read_live, version_dir
+from diagnosis.core.predictors.tf_serving import BATCH, TFServingPredictor
 from tests.contract.conftest import NAME, STORE
 from tests.tfserving.agreement import same_probabilities
 from tests.tfserving.patience import PATIENT

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from pytest_django import Settings
 
-from diagnosis.imaging.contract import ModelContract
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.predictor import predictor_for, stable_predictor
-from diagnosis.predictors.store import read_live
+from diagnosis.core.imaging.contract import ModelContract
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.predictors.store import read_live
+from diagnosis.fields.live_model import predictor_for, stable_predictor
 from export import registry
 from export.serving import wait_available
 from tests.contract.conftest import NAME

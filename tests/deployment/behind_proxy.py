@@ -15,8 +15,8 @@ from pathlib import Path
 
 from tests.deployment.files import SITE, compose
 from tests.deployment.laid_out import Image
-from tests.on_mariadb import free_port
 from tests.product import ROOT
+from tests.servers.mariadb import free_port
 from tests.waiting import WITHIN_S
 
 HOST = SITE["ALLOWED_HOSTS"]

@@ -6,7 +6,7 @@ import pytest
 
 from tests.deployment.behind_proxy import Site, behind_proxy
 from tests.deployment.laid_out import Image, laid_out
-from tests.on_mariadb import free_port
+from tests.servers.mariadb import free_port
 
 
 @pytest.fixture

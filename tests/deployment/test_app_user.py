@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.on_mariadb import mariadb
 from tests.product import ROOT
+from tests.servers.mariadb import mariadb
 from tests.waiting import WITHIN_S
 
 MySQLdb = pytest.importorskip("MySQLdb")

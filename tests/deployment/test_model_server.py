@@ -13,8 +13,8 @@ from typing import ClassVar
 import pytest
 from django.conf import settings
 
-from diagnosis.predictors.store import Live, read_live
-from diagnosis.predictors.tf_serving import BATCH, CALLS_AT_ONCE, Patience
+from diagnosis.core.predictors.store import Live, read_live
+from diagnosis.core.predictors.tf_serving import BATCH, CALLS_AT_ONCE, Patience
 from export.registry import models_config, named
 from tests.deployment.files import compose, container, flags
 from tests.product import ROOT

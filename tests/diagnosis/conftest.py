@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from diagnosis.imaging.contract import ModelContract
-from diagnosis.predictors.store import read_live, version_dir
-from tests.diagnosis.support import (
+from diagnosis.core.imaging.contract import ModelContract
+from diagnosis.core.predictors.store import read_live, version_dir
+from tests.diagnosis.made.pictures import (
     FakePredictor,
     document_jpeg,
     live,
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pytest_django.plugin import DjangoDbBlocker
 
     from patients.models import Specimen
-    from tests.diagnosis.site import Site
+    from tests.diagnosis.made.site import Site
 
 
 @pytest.fixture(scope="session")
@@ -49,7 +49,7 @@ def document() -> bytes:
 def predictor(monkeypatch: pytest.MonkeyPatch, contract: ModelContract) -> FakePredictor:
     """The live predictor of this test."""
     fake = FakePredictor(contract)
-    monkeypatch.setattr("diagnosis.predictor._current", live(fake))
+    monkeypatch.setattr("diagnosis.fields.live_model._current", live(fake))
     return fake
 
 
@@ -141,7 +141,7 @@ def shared_database(
 @pytest.fixture
 def store(tmp_path: Path, settings: "SettingsWrapper") -> Path:
     """A model store with two sealed versions, no real models; the second is live."""
-    from tests.diagnosis.site import promote, publish
+    from tests.diagnosis.made.site import promote, publish
 
     settings.MODEL_STORE = tmp_path / "serving/models"
     publish(1)
@@ -162,8 +162,8 @@ def site(
     from django.db import connection
     from django.db.migrations.recorder import MigrationRecorder
 
-    from diagnosis.backup.database import applied_migrations, unknown_migrations
-    from tests.diagnosis.site import make_site
+    from diagnosis.operations.backup.database import applied_migrations, unknown_migrations
+    from tests.diagnosis.made.site import make_site
 
     yield make_site()
     with django_db_blocker.unblock():

@@ -10,7 +10,7 @@ import cv2
 import pytest
 from PIL import Image
 
-from diagnosis.imaging.synthetic import draw_smear
+from diagnosis.core.imaging.synthetic import draw_smear
 from export.config import CLASS_LABELS, FITTED_SOURCES, UNSEEN_SOURCES, model_name
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -94,7 +94,7 @@ def tiny_run(
 @pytest.fixture(scope="session")
 def published() -> Path:
     """The version that this checkout serves."""
-    from diagnosis.predictors.store import read_live, version_dir
+    from diagnosis.core.predictors.store import read_live, version_dir
     from export.config import model_store
 
     store = model_store()

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from diagnosis.imaging.synthetic import draw_smear
+from diagnosis.core.imaging.synthetic import draw_smear
 from export import architectures
 from export.cells import FLAT, SPREAD, visible_cells
 from export.errors import RunError

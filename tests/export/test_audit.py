@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnosis.imaging.contract import LABELS
-from diagnosis.imaging.preprocess import cover
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.predictors.base import Prediction
+from diagnosis.core.imaging.contract import LABELS
+from diagnosis.core.imaging.preprocess import cover
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.predictors.base import Prediction
 from export.audit import (
     ALTERATIONS,
     OTHER_BACKGROUND,

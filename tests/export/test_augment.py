@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from diagnosis.imaging.synthetic import draw_smear
+from diagnosis.core.imaging.synthetic import draw_smear
 from export.augment import augment, fill_corner, generator, patch, random_window
 from export.config import COVERED
 

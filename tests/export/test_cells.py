@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from diagnosis.imaging.synthetic import draw_smear
+from diagnosis.core.imaging.synthetic import draw_smear
 from export.audit import paint_over_cells
 from export.augment import fill_corner
 from export.cells import (

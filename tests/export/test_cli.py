@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 import requests
 
-from diagnosis.drift import reference_path
-from diagnosis.imaging.contract import CONTRACT_FILE, ModelContract
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.predictors.seal import SEAL, seal
-from diagnosis.predictors.store import Live, live_path, published_versions, read_live
-from tests.diagnosis.support import encode
+from diagnosis.core.drift import reference_path
+from diagnosis.core.imaging.contract import CONTRACT_FILE, ModelContract
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.predictors.seal import SEAL, seal
+from diagnosis.core.predictors.store import Live, live_path, published_versions, read_live
+from tests.diagnosis.made.pictures import encode
 from tests.product import KEY, ROOT, Product, clean_environment, prepared_product
 from tests.waiting import WITHIN_S
 

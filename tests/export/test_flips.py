@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from diagnosis.imaging.contract import LABELS, ModelContract
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.predictors.base import Prediction
+from diagnosis.core.imaging.contract import LABELS, ModelContract
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.predictors.base import Prediction
 from export.dataset import Field
 from export.flips import (
     BROKEN,

@@ -4,7 +4,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diagnosis.imaging.contract import ModelContract
+from diagnosis.core.imaging.contract import ModelContract
 from export.audit import PAINTED_OVER
 from export.errors import PublishError
 from export.gates import check_regression, check_shortcut

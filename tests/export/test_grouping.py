@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from diagnosis.imaging.synthetic import draw_smear
+from diagnosis.core.imaging.synthetic import draw_smear
 from export.config import CLASS_LABELS
 from export.dataset import labels_of, load_thumbnails, read_dataset
 from export.errors import DataError

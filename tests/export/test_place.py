@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from diagnosis.predictors.store import Live, live_path, read_live
+from diagnosis.core.predictors.store import Live, live_path, read_live
 from tests.product import KEY, ROOT, clean_environment, copy_product
 
 NAME = "all_smear"

@@ -12,13 +12,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnosis.drift import Reference, reference_path
-from diagnosis.errors import ContractError
-from diagnosis.imaging.contract import CONTRACT_FILE, ModelContract
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.predictors.embedded import EmbeddedPredictor
-from diagnosis.predictors.seal import seal
-from diagnosis.predictors.store import live_path, published_versions, version_dir
+from diagnosis.core.drift import Reference, reference_path
+from diagnosis.core.errors import ContractError
+from diagnosis.core.imaging.contract import CONTRACT_FILE, ModelContract
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.predictors.embedded import EmbeddedPredictor
+from diagnosis.core.predictors.seal import seal
+from diagnosis.core.predictors.store import live_path, published_versions, version_dir
 from export import publish as publishing
 from export import savedmodel
 from export.audit import PAINTED_OVER

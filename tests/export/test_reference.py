@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from diagnosis.drift import FEWEST, PER_PATIENT, STATISTICS, distance, quantiles
+from diagnosis.core.drift import FEWEST, PER_PATIENT, STATISTICS, distance, quantiles
 from export.errors import DataError
 from export.reference import make_reference
 

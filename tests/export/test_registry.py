@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from diagnosis.errors import ContractError
-from diagnosis.predictors.seal import seal
-from diagnosis.predictors.store import Live, published_versions, read_live
+from diagnosis.core.errors import ContractError
+from diagnosis.core.predictors.seal import seal
+from diagnosis.core.predictors.store import Live, published_versions, read_live
 from export import readable, registry
 from export.serving import NotServedError
 

@@ -6,8 +6,8 @@ import pytest
 from keras import layers, ops
 from numpy.typing import NDArray
 
-from diagnosis.imaging.preprocess import cover
-from diagnosis.imaging.synthetic import draw_smear
+from diagnosis.core.imaging.preprocess import cover
+from diagnosis.core.imaging.synthetic import draw_smear
 from export import architectures
 from export.calibrate import Calibration, Decision
 from export.cells import CellAttention, HideBackground

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnosis.imaging.decode import decode
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.imaging.validate import FIXES, colour_histogram, histogram_correlation
+from diagnosis.core.formats.decode import decode
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.imaging.validate import FIXES, colour_histogram, histogram_correlation
 from export import screening, screening_report
 from export.config import COVERED
 from export.dataset import read_fields
@@ -23,8 +23,8 @@ from export.screening import (
     measuring_contract,
     shuffled,
 )
+from tests.product import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 NOBODY = np.zeros((4, 0), np.float32)
 
 

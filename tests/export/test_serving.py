@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from diagnosis.predictors.addresses import Address
+from diagnosis.core.predictors.addresses import Address
 from export import serving
 from export.serving import NotServedError, wait_available
 from tests.waiting import WITHIN_S

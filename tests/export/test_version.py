@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from diagnosis.imaging.preprocess import preprocess
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.predictors.embedded import EmbeddedPredictor
-from diagnosis.predictors.store import version_dir
+from diagnosis.core.imaging.preprocess import preprocess
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.predictors.embedded import EmbeddedPredictor
+from diagnosis.core.predictors.store import version_dir
 from export import savedmodel
 from export.config import model_name, model_store
 from export.dataset import labels_of, read_fields

@@ -16,12 +16,12 @@ from collections.abc import Callable
 import numpy as np
 import requests
 
-from diagnosis.imaging.contract import ModelContract
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.predictors.store import read_live, version_dir
-from diagnosis.predictors.tf_serving import TFServingPredictor
-from tests.on_mariadb import free_port
+from diagnosis.core.imaging.contract import ModelContract
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.predictors.store import read_live, version_dir
+from diagnosis.core.predictors.tf_serving import TFServingPredictor
 from tests.product import ROOT, clean_environment
+from tests.servers.mariadb import free_port
 from tests.tfserving.model_server import Asked, ModelServer, Reply, json_reply
 
 STORE = ROOT / "serving/models"

@@ -7,8 +7,8 @@ diagnoses take minutes. What a row holds follows from its number: each run makes
 import json
 from dataclasses import dataclass
 
-from diagnosis.imaging.contract import LABELS, ModelContract
-from diagnosis.imaging.validate import FIXES
+from diagnosis.core.imaging.contract import LABELS, ModelContract
+from diagnosis.core.imaging.validate import FIXES
 
 BATCH = 50_000
 YEARS = 5
@@ -201,7 +201,7 @@ class Laboratory:
             WHERE specimen_id IS NOT NULL GROUP BY specimen_id"""
 
     def _headlines(self) -> str:
-        """As ``diagnosis.aggregate.case_verdict`` decides, for a minimum of 2 usable fields."""
+        """As ``core.aggregate.case_verdict`` decides, for a minimum of 2 usable fields."""
         verdict = (
             "CASE WHEN suspicious THEN '{}' WHEN waiting THEN '{}' "
             "WHEN suspicious + indeterminate + not_suspicious < 2 THEN '{}' "

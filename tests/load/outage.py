@@ -28,8 +28,8 @@ from urllib.parse import urlsplit
 
 import requests
 
-from tests.on_mariadb import free_port, mariadb
 from tests.product import KEY, ROOT, Product, clean_environment, prepared_product
+from tests.servers.mariadb import free_port, mariadb
 from tests.tfserving.agreement import same_probabilities
 from tests.waiting import WITHIN_S
 
@@ -86,7 +86,7 @@ class ModelProcess:
 
 def upload(number: int) -> bytes:
     """Upload ``number``."""
-    from tests.diagnosis.support import smear_jpeg
+    from tests.diagnosis.made.pictures import smear_jpeg
 
     return smear_jpeg(number % DRAWINGS) + f"upload {number}".encode()
 
@@ -172,9 +172,9 @@ def _wait_for_results(root: Path, environment: dict[str, str]) -> dict[str, Any]
 @cache
 def _expected() -> tuple[Any, ...]:
     """What the embedded model says of each drawing."""
-    from diagnosis import pipeline
-    from diagnosis.predictors.embedded import EmbeddedPredictor
-    from diagnosis.predictors.store import read_live, version_dir
+    from diagnosis.core import pipeline
+    from diagnosis.core.predictors.embedded import EmbeddedPredictor
+    from diagnosis.core.predictors.store import read_live, version_dir
 
     version = read_live(STORE, "all_smear").stable
     predictor = EmbeddedPredictor(version_dir(STORE, "all_smear", version))

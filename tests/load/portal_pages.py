@@ -23,11 +23,11 @@ from urllib.parse import urlencode, urlsplit
 
 import requests
 
-from diagnosis.imaging.contract import ModelContract
-from diagnosis.predictors.store import read_live, version_dir
+from diagnosis.core.imaging.contract import ModelContract
+from diagnosis.core.predictors.store import read_live, version_dir
 from tests.load.laboratory import LARGE, USUAL, Laboratory, accession
-from tests.on_mariadb import mariadb
 from tests.product import KEY, ROOT, Product, clean_environment, copy_product
+from tests.servers.mariadb import mariadb
 
 STORE = ROOT / "serving/models"
 PASSWORD = "a-password-for-one-measurement"
@@ -123,7 +123,7 @@ def _key(cursor: Any, closed: int) -> str:
 
 def images(media: Path) -> tuple[str, ...]:
     """Draw some fields into ``media``; gives their names there."""
-    from tests.diagnosis.support import smear_jpeg
+    from tests.diagnosis.made.pictures import smear_jpeg
 
     names = tuple(f"fields/drawn/{seed}.jpg" for seed in range(1, IMAGES + 1))
     for seed, name in enumerate(names, start=1):

@@ -9,12 +9,12 @@ from django.db import connection, transaction
 from django.db.models import Count, F
 from pytest_django import Settings
 
-from diagnosis.cases import case_refresh
-from diagnosis.history import history_protect
-from diagnosis.imaging.contract import ModelContract
+from diagnosis.cases.services import case_refresh
+from diagnosis.core.imaging.contract import ModelContract
 from diagnosis.models import Case, Diagnosis, Report, Review
+from diagnosis.models.triggers import history_protect
 from patients.models import Patient, Specimen
-from tests.diagnosis.support import make_contract
+from tests.diagnosis.made.pictures import make_contract
 from tests.load.laboratory import LARGE, USUAL, Laboratory, accession
 from webapp.audit.models import AuditEvent
 from webapp.audit.triggers import triggers_drop, triggers_make

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import requests
 
-from diagnosis import pipeline
-from diagnosis.predictors.embedded import EmbeddedPredictor
-from diagnosis.predictors.store import read_live, version_dir
+from diagnosis.core import pipeline
+from diagnosis.core.predictors.embedded import EmbeddedPredictor
+from diagnosis.core.predictors.store import read_live, version_dir
 from tests.load import outage
 from tests.tfserving.agreement import SERVED_TOLERANCE
 from tests.tfserving.model_server import ModelServer, json_reply

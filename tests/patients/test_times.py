@@ -14,7 +14,7 @@ from rest_framework.test import APIClient
 
 from patients import services
 from patients.models import Patient, Specimen
-from webapp.clock import comes_twice, from_clock, on_clock
+from webapp.text.clock import comes_twice, from_clock, on_clock
 
 pytestmark = pytest.mark.django_db
 EDIT = "/specimens/H24-1/edit"

@@ -6,7 +6,7 @@ import json
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.predictors.tf_serving import TFServingPredictor
+from diagnosis.core.predictors.tf_serving import TFServingPredictor
 from tests.tfserving.model_server import Asked, Reply, Script, error_reply, json_reply
 
 MEAN = 1 / 4

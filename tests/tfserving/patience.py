@@ -7,8 +7,8 @@ import pytest
 import requests
 from requests.adapters import HTTPAdapter
 
-from diagnosis.predictors import tf_serving
-from diagnosis.predictors.tf_serving import Patience, TFServingPredictor
+from diagnosis.core.predictors import tf_serving
+from diagnosis.core.predictors.tf_serving import Patience, TFServingPredictor
 from tests.tfserving.model_server import ModelServer
 from tests.waiting import WITHIN_S
 

@@ -35,7 +35,7 @@ class LiteRT:
     """The version's ``model.tflite``: starts at once, so a test may kill it again and again."""
 
     def __init__(self, version_dir: Path) -> None:
-        from diagnosis.predictors.embedded import EmbeddedPredictor
+        from diagnosis.core.predictors.embedded import EmbeddedPredictor
 
         self._predictor = EmbeddedPredictor(version_dir)
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.on_mariadb import free_port
 from tests.product import KEY, ROOT, clean_environment, copy_product
+from tests.servers.mariadb import free_port
 from tests.waiting import WITHIN_S
 
 
@@ -46,7 +46,7 @@ def test_nothing_reads_the_environment_past_the_settings() -> None:
         for source in (ROOT / package).rglob("*.py"):
             text = re.sub(written, "", source.read_text())
             assert re.findall(r"os\.environ|import environ|getenv|Env\(", text) == (
-                ["Env("] if source == ROOT / "diagnosis/environment.py" else []
+                ["Env("] if source == ROOT / "diagnosis/core/environment.py" else []
             ), source
 
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from tests.everywhere import main
-from tests.on_mysql import NOT_HERE
+from tests.servers.mysql import NOT_HERE
 
 
 def _ends(status: int) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.template.base import Lexer, TokenType
 
-from tests.page_words import PageWords
+from tests.pages.words import PageWords
 from tests.product import ROOT
 
 TEMPLATES = sorted(

@@ -19,10 +19,10 @@ from typing import Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.diagnosis.support import document_jpeg, smear_jpeg
+from tests.diagnosis.made.pictures import document_jpeg, smear_jpeg
 from tests.product import KEY, ROOT, Product, clean_environment, prepared_product
 from tests.waiting import WITHIN_S, wait_until
-from tests.webapp.collector import Collector
+from tests.webapp.telemetry.collector import Collector
 
 pytestmark = pytest.mark.xdist_group("observed")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from webapp import metrics
+from webapp.telemetry import metrics
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -15,7 +15,7 @@ class AccountsConfig(AppConfig):
         """Watch passwords: no way of changing one may be forgotten."""
         from django.contrib.auth.models import User
 
-        from webapp.accounts import passwords
+        from webapp.accounts.passwords import changes as passwords
 
         pre_save.connect(passwords.before_save, sender=User)
         post_save.connect(passwords.after_save, sender=User)

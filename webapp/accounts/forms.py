@@ -7,8 +7,8 @@ from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from webapp.accounts.attempts import PausedError
-from webapp.accounts.own_password import own_password_is
+from webapp.accounts.passwords.attempts import PausedError
+from webapp.accounts.passwords.own_password import own_password_is
 from webapp.accounts.wording import pause_sentence
 
 

@@ -59,7 +59,7 @@ class WrongPasswords(models.Model):
     """How many wrong passwords were given lately by, or for, one subject.
 
     Attributes:
-        subject: sha256 of what is counted (see ``webapp.accounts.attempts``): people also type
+        subject: sha256 of what is counted (``accounts.passwords.attempts``): people also type
             passwords where their name belongs, so no name is kept.
         level: the count, of which some is forgiven as time passes.
         counted_at: when ``level`` was right.

@@ -11,7 +11,7 @@ from django.urls import reverse_lazy
 from django.utils.translation import gettext as _
 
 from webapp.accounts.forms import OwnPasswordForm
-from webapp.accounts.passwords import must_change
+from webapp.accounts.passwords.changes import must_change
 from webapp.accounts.rights import limited_to
 
 

@@ -8,7 +8,7 @@ from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 from django.db import models
 
 from webapp.audit.models import AuditEvent
-from webapp.request_id import current_request_id
+from webapp.logs.request_id import current_request_id
 
 
 def audit_record(

@@ -6,8 +6,8 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from diagnosis.backup.folder import BackupError, mend
-from diagnosis.backup.make import backup_make
+from diagnosis.operations.backup.folder import BackupError, mend
+from diagnosis.operations.backup.make import backup_make
 
 
 class Command(BaseCommand):

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from diagnosis.integrity import integrity_problems
 from diagnosis.models import Diagnosis
+from diagnosis.operations.integrity import integrity_problems
 
 
 class Command(BaseCommand):

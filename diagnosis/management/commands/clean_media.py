@@ -4,8 +4,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 
-from diagnosis.media import media_files, media_remove
-from diagnosis.references import is_referred_to
+from diagnosis.storage.media import media_files, media_remove
+from diagnosis.storage.references import is_referred_to
 
 
 class Command(BaseCommand):

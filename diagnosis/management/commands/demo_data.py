@@ -6,8 +6,8 @@ from django.contrib.auth import get_user_model
 from django.core.exceptions import ValidationError
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from diagnosis.demonstration import demonstration_draw
-from diagnosis.imaging.synthetic import CAPTION
+from diagnosis.core.imaging.synthetic import CAPTION
+from diagnosis.demonstration.drawn_cases import demonstration_draw
 from diagnosis.models import Diagnosis
 from diagnosis.tasks import screen_waiting
 

@@ -6,7 +6,7 @@ from typing import Any
 import cv2
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from diagnosis.imaging.synthetic import CAPTION, draw_smear
+from diagnosis.core.imaging.synthetic import CAPTION, draw_smear
 
 
 class Command(BaseCommand):

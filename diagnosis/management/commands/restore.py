@@ -6,12 +6,12 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DatabaseError
 
-from diagnosis.backup.folder import BackupError, mend
-from diagnosis.backup.restore import backup_restore
+from diagnosis.operations.backup.folder import BackupError, mend
+from diagnosis.operations.backup.restore import backup_restore
 
 
 class Command(BaseCommand):
-    """See ``diagnosis.backup.restore`` for what an interruption leaves."""
+    """See ``diagnosis.operations.backup.restore`` for what an interruption leaves."""
 
     help = (
         "Restore a backup into the database, media folder and model store of the settings. Stop "

@@ -49,7 +49,7 @@ class Command(BaseCommand):
                 signal.signal(number, _stop_asked)
         shared = tempfile.TemporaryDirectory(prefix="leukemia-metrics-")
         with contextlib.suppress(_StopAsked), shared as folder:
-            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)  # see webapp.metrics
+            os.environ.setdefault("PROMETHEUS_MULTIPROC_DIR", folder)  # webapp.telemetry.metrics
             self._serve()
 
     def _serve(self) -> None:
@@ -155,7 +155,7 @@ def _static_digest() -> str:
 class _Part:
     """One child process, which is started again, with growing pauses, whenever it ends.
 
-    It runs tethered (see ``webapp.tether``) in a session of its own, so that a Ctrl-C reaches it
+    It runs supervised (``webapp.server.supervised``) in a session of its own: a Ctrl-C reaches it
     once, through this process.
 
     Attributes:
@@ -176,7 +176,7 @@ class _Part:
         """Start it, whether it ran before or not."""
         self._due, self._began = None, time.monotonic()
         self.process = subprocess.Popen(  # noqa: S603 - our own modules, no shell
-            [sys.executable, "-m", "webapp.tether", *self._command],
+            [sys.executable, "-m", "webapp.server.supervised", *self._command],
             cwd=settings.BASE_DIR,
             stdin=subprocess.PIPE,
             start_new_session=True,

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from diagnosis.shadow import FAILED, Agreement, Pair, cohens_kappa, shadow_agreement
+from diagnosis.fields.shadow import FAILED, Agreement, Pair, cohens_kappa, shadow_agreement
 
 
 class Command(BaseCommand):

@@ -15,7 +15,7 @@ from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
 from diagnosis.tasks import sweep, sweep_shadow
-from webapp import metrics, tracing
+from webapp.telemetry import metrics, tracing
 from webapp.unavailable import trouble_of
 
 logger = logging.getLogger(__name__)

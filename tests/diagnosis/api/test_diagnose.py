@@ -9,16 +9,17 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
-from diagnosis import screening, services
-from diagnosis.errors import ContractError, PredictorError
-from diagnosis.imaging.contract import LABELS
-from diagnosis.imaging.decode import decode
-from diagnosis.imaging.validate import FIXES
+from diagnosis.core.errors import ContractError, PredictorError
+from diagnosis.core.formats.decode import decode
+from diagnosis.core.imaging.contract import LABELS
+from diagnosis.core.imaging.validate import FIXES
+from diagnosis.fields import intake as services
+from diagnosis.fields import screening
 from diagnosis.models import Diagnosis
 from patients.models import Specimen
-from tests.diagnosis import dicom_files
 from tests.diagnosis.api.sending import PROBLEM, as_text, post, post_file, refused
-from tests.diagnosis.support import BENIGN, FakePredictor, smear_jpeg
+from tests.diagnosis.made import dicom_files
+from tests.diagnosis.made.pictures import BENIGN, FakePredictor, smear_jpeg
 from webapp.audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -240,7 +241,7 @@ def test_with_the_disk_full_nothing_is_stored(
     def fail(*args: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("diagnosis.media.os.replace", fail)
+    monkeypatch.setattr("diagnosis.storage.media.os.replace", fail)
     refused(post(api, smear), 503, "storage_unavailable")
 
 
@@ -327,7 +328,7 @@ def test_an_error_of_the_contract_never_reaches_the_client(
     def broken() -> None:
         raise ContractError("/srv/secret/contract.json is malformed")
 
-    monkeypatch.setattr("diagnosis.predictor._current", broken)
+    monkeypatch.setattr("diagnosis.fields.live_model._current", broken)
     assert "secret" not in post(api, smear).text
     assert "secret" not in api.get("/api/models").text
 

@@ -13,7 +13,7 @@ from rest_framework.test import APIClient
 from diagnosis.models import Diagnosis
 from patients.models import Specimen
 from tests.diagnosis.api.sending import as_text, post, post_file, refused
-from tests.diagnosis.support import FakePredictor, smear_jpeg
+from tests.diagnosis.made.pictures import FakePredictor, smear_jpeg
 from webapp.audit.models import AuditEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]

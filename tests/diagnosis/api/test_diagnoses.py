@@ -10,11 +10,12 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from diagnosis import screening, services
-from diagnosis.media import media_path
+from diagnosis.fields import intake as services
+from diagnosis.fields import screening
 from diagnosis.models import Diagnosis
+from diagnosis.storage.media import media_path
 from patients.models import Specimen
-from tests.diagnosis.support import FakePredictor, encode, live, make_contract, smear_jpeg
+from tests.diagnosis.made.pictures import FakePredictor, encode, live, make_contract, smear_jpeg
 from webapp.audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db
@@ -226,7 +227,7 @@ def test_the_image_is_what_is_stored(
 def test_a_converted_image_is_png(
     api: APIClient, clinician: User, predictor: FakePredictor
 ) -> None:
-    from diagnosis.imaging.synthetic import draw_smear
+    from diagnosis.core.imaging.synthetic import draw_smear
 
     row, _ = services.diagnosis_create(
         actor=clinician, upload=encode("TIFF", draw_smear(4, 240, 320))
@@ -339,7 +340,7 @@ def test_a_canary_stands_beside_it(
     api: APIClient, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     canary = FakePredictor(make_contract(version=8))
-    monkeypatch.setattr("diagnosis.predictor._current", live(predictor, canary))
+    monkeypatch.setattr("diagnosis.fields.live_model._current", live(predictor, canary))
     found = [(model["role"], model["version"]) for model in api.get("/api/models").json()]
     assert found == [("stable", 7), ("canary", 8)]
 

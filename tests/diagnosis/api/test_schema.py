@@ -8,7 +8,7 @@ import yaml
 from django.core.management import call_command
 from rest_framework.test import APIClient
 
-from diagnosis.imaging.contract import LABELS
+from diagnosis.core.imaging.contract import LABELS
 
 
 @pytest.fixture(scope="module")

@@ -9,13 +9,13 @@ import numpy as np
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from diagnosis.imaging.contract import LABELS, ModelContract, Rectangle
-from diagnosis.imaging.validate import FIXES
+from diagnosis.core.imaging.contract import LABELS, ModelContract, Rectangle
+from diagnosis.core.imaging.validate import FIXES
+from diagnosis.core.state import Status
+from diagnosis.fields.intake import diagnosis_create
+from diagnosis.fields.screening import diagnosis_fail, diagnosis_lease
+from diagnosis.fields.screening import diagnosis_transition as transition
 from diagnosis.models import Diagnosis
-from diagnosis.screening import diagnosis_fail, diagnosis_lease
-from diagnosis.screening import diagnosis_transition as transition
-from diagnosis.services import diagnosis_create
-from diagnosis.state import Status
 from patients.models import Specimen
 
 CHECKS = [

@@ -10,19 +10,19 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django import Settings
 
-from diagnosis.errors import ModelAway, ModelBusy, ModelUnavailable
-from diagnosis.imaging.contract import CONTRACT_FILE
-from diagnosis.imaging.decode import decode
-from diagnosis.imaging.heatmap import heat_map
-from diagnosis.imaging.preprocess import preprocess
-from diagnosis.media import media_path, media_read
+from diagnosis.core.errors import ModelAway, ModelBusy, ModelUnavailable
+from diagnosis.core.formats.decode import decode
+from diagnosis.core.imaging.contract import CONTRACT_FILE
+from diagnosis.core.imaging.heatmap import heat_map
+from diagnosis.core.imaging.preprocess import preprocess
+from diagnosis.core.predictors.store import Live, live_path, version_dir
+from diagnosis.fields.live_model import stable_predictor
+from diagnosis.fields.screening import diagnosis_run
 from diagnosis.models import Diagnosis
-from diagnosis.predictor import stable_predictor
-from diagnosis.predictors.store import Live, live_path, version_dir
-from diagnosis.screening import diagnosis_run
+from diagnosis.storage.media import media_path, media_read
 from patients.models import Specimen
+from tests.diagnosis.made.pictures import smear_jpeg
 from tests.diagnosis.portal import records
-from tests.diagnosis.support import smear_jpeg
 from tests.passing_store import NAME, PUBLISHED, make_passing_store, write_saliency
 from webapp.audit.models import AuditEvent
 
@@ -99,7 +99,7 @@ def test_it_is_offered_on_the_page_and_its_reading_is_audited(
 def test_a_version_whose_maps_did_not_pass_shows_none_and_says_why(
     client_signed_in: Client, store: Path, diagnosis: Diagnosis, saliency: object, why: str
 ) -> None:
-    from diagnosis.activation import _saliency_passed
+    from diagnosis.fields.activation import _saliency_passed
 
     write_saliency(version_dir(store, NAME, diagnosis.model_version or 0), saliency)
     _saliency_passed.cache_clear()  # in the product a card changes with its version alone
@@ -185,7 +185,7 @@ def test_a_model_that_is_away_or_busy_is_no_missing_map(
     def unavailable(*images: object) -> None:
         raise error
 
-    monkeypatch.setattr("diagnosis.predictors.embedded.EmbeddedPredictor.explain", unavailable)
+    monkeypatch.setattr("diagnosis.core.predictors.embedded.EmbeddedPredictor.explain", unavailable)
     answer = client_signed_in.get(address(diagnosis))
     assert (answer.status_code, answer.content.decode()) == (503, sentence)
 

@@ -6,7 +6,7 @@ from django.utils import translation
 
 from diagnosis.portal import charts
 from diagnosis.portal.charts import BOTTOM, HEIGHT, TOP, columns, lines, pair
-from diagnosis.portal.dashboard import duration
+from diagnosis.portal.views.dashboard import duration
 
 BASE, PLOT = HEIGHT - BOTTOM, HEIGHT - TOP - BOTTOM
 

@@ -10,8 +10,8 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from diagnosis.drift import FEWEST, STATISTICS, Limits, Reference, quantiles, reference_path
-from diagnosis.predictors.store import Live, live_path
+from diagnosis.core.drift import FEWEST, STATISTICS, Limits, Reference, quantiles, reference_path
+from diagnosis.core.predictors.store import Live, live_path
 from diagnosis.statistics.period import USUAL
 from export.reference import write_reference
 from tests.diagnosis.statistics.laboratory import field, read, specimen

@@ -7,8 +7,8 @@ from django.contrib.auth.models import User
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from diagnosis.media import media_path, media_read
 from diagnosis.models import Diagnosis
+from diagnosis.storage.media import media_path, media_read
 from patients.models import Patient, Specimen
 from tests.diagnosis.portal import records
 from webapp.audit.models import AuditEvent
@@ -93,7 +93,7 @@ def test_work_list_searches_accession_record_number_and_name(
 def test_a_search_that_finds_too_much_shows_the_newest_specimens_and_says_so(
     client_signed_in: Client, clinician: User, patient: Patient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("diagnosis.selectors.SPECIMENS_SEARCHED", 2)
+    monkeypatch.setattr("diagnosis.fields.selectors.SPECIMENS_SEARCHED", 2)
     fields = []
     for number in (1, 2, 3):
         specimen = Specimen.objects.create(patient=patient, accession_number=f"T-{number}")
@@ -108,7 +108,7 @@ def test_a_search_that_finds_too_much_shows_the_newest_specimens_and_says_so(
 def test_unassigned_fields_are_paged_by_key(
     client_signed_in: Client, clinician: User, specimen: Specimen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("diagnosis.portal.views.PAGE_SIZE", 2)
+    monkeypatch.setattr("diagnosis.portal.views.fields.PAGE_SIZE", 2)
     made = [records.received(clinician, None).pk for _ in range(3)]
     records.received(clinician, specimen)
     first = client_signed_in.get("/diagnoses/unassigned")
@@ -123,7 +123,7 @@ def test_unassigned_fields_are_paged_by_key(
 def test_work_list_pages_by_key_newest_first(
     client_signed_in: Client, clinician: User, specimen: Specimen, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("diagnosis.portal.views.PAGE_SIZE", 2)
+    monkeypatch.setattr("diagnosis.portal.views.fields.PAGE_SIZE", 2)
     made = [records.received(clinician, specimen).pk for _ in range(5)]
     first = client_signed_in.get("/diagnoses").context
     assert [row.pk for row in first["diagnoses"]] == made[:2:-1]

@@ -12,16 +12,16 @@ from django.test import Client
 from numpy.typing import NDArray
 from pytest_django import Settings
 
-from diagnosis.imaging.contract import ModelContract
+from diagnosis.core.imaging.contract import ModelContract
+from diagnosis.core.predictors.base import Explanation, Prediction
+from diagnosis.fields.selectors import diagnoses_due
 from diagnosis.models import Diagnosis
-from diagnosis.portal.uploads import FEW
-from diagnosis.predictors.base import Explanation, Prediction
-from diagnosis.selectors import diagnoses_due
+from diagnosis.portal.upload_form_set import FEW
 from diagnosis.tasks import screen_waiting
 from patients.models import Specimen
-from tests.diagnosis import dicom_files
+from tests.diagnosis.made import dicom_files
+from tests.diagnosis.made.pictures import live
 from tests.diagnosis.portal import records
-from tests.diagnosis.support import live
 from webapp.audit.models import AuditEvent
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
@@ -52,7 +52,7 @@ class Answering:
 
 @pytest.fixture
 def model(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("diagnosis.predictor._current", live(Answering()))
+    monkeypatch.setattr("diagnosis.fields.live_model._current", live(Answering()))
 
 
 def test_field_is_stored_under_the_uploader_and_waits_while_no_model_is_live(
@@ -105,7 +105,7 @@ def test_full_disk_is_said_of_the_file_it_hit(
     def fail(*paths: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("diagnosis.media.os.replace", fail)
+    monkeypatch.setattr("diagnosis.storage.media.os.replace", fail)
     page = upload(client_signed_in, file(records.png(), "left-07.png"))
     assert "left-07.png" in page
     assert "could not be kept" in page

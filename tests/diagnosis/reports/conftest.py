@@ -6,13 +6,13 @@ import pytest
 from django.contrib.auth.models import Group, User
 from pytest_django import Settings
 
-from diagnosis.media import media_path
 from diagnosis.models import Report
-from diagnosis.reports.content import Document
+from diagnosis.reports.content.snapshot import Document
 from diagnosis.roles import HAEMATOLOGIST
-from diagnosis.signoff import draft
+from diagnosis.signing.services import draft
+from diagnosis.storage.media import media_path
 from patients.models import Patient, Specimen
-from tests.diagnosis.kept import Kept
+from tests.diagnosis.made.kept import Kept
 from tests.diagnosis.portal.records import publish_contract
 from tests.diagnosis.reports.made import case_of, fields_of_every_kind, sign
 

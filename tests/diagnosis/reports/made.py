@@ -4,14 +4,14 @@ from typing import Any
 
 from django.contrib.auth.models import User
 
-from diagnosis.cases import review_create
+from diagnosis.cases.services import review_create
+from diagnosis.core.state import Verdict
 from diagnosis.models import Case, Diagnosis, Report
-from diagnosis.reports.content import reading_sha256
-from diagnosis.signoff import case_sign, current_content
-from diagnosis.state import Verdict
+from diagnosis.reports.content.snapshot import reading_sha256
+from diagnosis.signing.services import case_sign, current_content
 from patients.models import Specimen
+from tests.diagnosis.made.pictures import smear_jpeg
 from tests.diagnosis.portal import records
-from tests.diagnosis.support import smear_jpeg
 
 REASON = "Coarse chromatin, no nucleoli"
 UNUSABLE = "Crushed cells at the feathered edge"

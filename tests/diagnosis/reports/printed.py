@@ -8,7 +8,7 @@ from typing import Any
 from pypdf import PdfReader
 
 from diagnosis.models import Signature
-from diagnosis.reports.content import Document, content_sha256
+from diagnosis.reports.content.snapshot import Document, content_sha256
 
 
 def read(data: bytes) -> PdfReader:

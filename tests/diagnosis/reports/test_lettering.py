@@ -2,8 +2,8 @@
 
 import pytest
 
-from diagnosis.reports.lettering import as_seen, printable, reads_leftwards
-from diagnosis.reports.typefaces import glyphs
+from diagnosis.reports.pdf.text_shaping import as_seen, printable, reads_leftwards
+from diagnosis.reports.pdf.typefaces import glyphs
 
 
 def seen(text: str) -> str:

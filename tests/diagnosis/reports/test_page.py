@@ -13,10 +13,10 @@ from django.utils.html import strip_tags
 from pypdf import PdfReader
 from pytest_django import Settings
 
-from diagnosis.history import history_protect
-from diagnosis.media import media_path
 from diagnosis.models import Report
-from diagnosis.signoff import case_amend
+from diagnosis.models.triggers import history_protect
+from diagnosis.signing.services import case_amend
+from diagnosis.storage.media import media_path
 from patients.models import Specimen
 from patients.services import patient_update, specimen_update
 from tests.diagnosis.portal import records
@@ -224,9 +224,9 @@ def test_details_were_corrected(
 def test_readings_changed_while_it_is_being_amended(
     browser: Client, signed: Report, read_case: Specimen, reader: User
 ) -> None:
-    from diagnosis.cases import review_create
+    from diagnosis.cases.services import review_create
+    from diagnosis.core.state import Verdict
     from diagnosis.models import Diagnosis
-    from diagnosis.state import Verdict
 
     case_amend(actor=reader, case=case_of(read_case), reason="Wrong slide")
     field = Diagnosis.objects.filter(specimen=read_case).earliest("pk")
@@ -277,7 +277,7 @@ def test_the_pdf_of_a_signed_case_is_never_made_again(
     correct(reader, read_case, name="Corrected Name")
     settings.LABORATORY = "Elsewhere"
     settings.TIME_ZONE = "Asia/Tokyo"
-    monkeypatch.setattr("diagnosis.reports.pdf.render", lambda *_, **__: b"another")
+    monkeypatch.setattr("diagnosis.reports.pdf.document.render", lambda *_, **__: b"another")
     assert browser.get(f"{PDF}?number=1").content == before.content
     assert "Ada Example" in first_page(before.content)
 
@@ -291,7 +291,7 @@ def test_a_damaged_file_is_not_served(
         path.unlink()
     else:
         path.write_bytes(path.read_bytes() + b"\n")
-    with caplog.at_level(logging.ERROR, "diagnosis.portal.report_views"):
+    with caplog.at_level(logging.ERROR, "diagnosis.portal.views.reports"):
         answer = browser.get(PDF)
     assert answer.status_code == 500
     assert answer["Content-Type"].startswith("text/html")

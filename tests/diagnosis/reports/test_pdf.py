@@ -6,10 +6,10 @@ import pytest
 from django.contrib.auth.models import User
 from pytest_django import Settings
 
-from diagnosis.media import media_path
-from diagnosis.reports.content import Document
-from diagnosis.reports.pdf import render
-from diagnosis.signoff import case_amend, draft
+from diagnosis.reports.content.snapshot import Document
+from diagnosis.reports.pdf.document import render
+from diagnosis.signing.services import case_amend, draft
+from diagnosis.storage.media import media_path
 from patients.models import Specimen
 from tests.diagnosis.reports.made import REASON, UNUSABLE, case_of, sign
 from tests.diagnosis.reports.printed import concluded, in_order, read, signature, text

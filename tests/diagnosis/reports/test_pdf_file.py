@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from diagnosis.reports.content import Document, content_sha256
-from diagnosis.reports.pdf import render
+from diagnosis.reports.content.snapshot import Document, content_sha256
+from diagnosis.reports.pdf.document import render
 from diagnosis.reports.wording import INTENDED_USE, RESEARCH_USE
 from tests.diagnosis.reports.printed import concluded, in_order, read, signature, text
 

@@ -4,10 +4,10 @@ import pytest
 from pypdf.generic import StreamObject
 from reportlab.platypus import Paragraph
 
-from diagnosis.reports.content import Document
-from diagnosis.reports.page import paragraphs
-from diagnosis.reports.pdf import render
-from diagnosis.reports.typefaces import composed
+from diagnosis.reports.content.snapshot import Document
+from diagnosis.reports.pdf.document import render
+from diagnosis.reports.pdf.page import paragraphs
+from diagnosis.reports.pdf.typefaces import composed
 from tests.diagnosis.reports.printed import concluded, read, text
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]

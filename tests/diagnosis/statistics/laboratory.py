@@ -8,7 +8,7 @@ from unittest.mock import patch
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from diagnosis.imaging.contract import LABELS
+from diagnosis.core.imaging.contract import LABELS
 from diagnosis.models import Diagnosis, Review
 from patients.models import Patient, Specimen
 

@@ -11,20 +11,21 @@ from django.contrib.auth.models import User
 from numpy.typing import NDArray
 from pytest_django import Settings
 
-from diagnosis import drift
-from diagnosis.drift import FEWEST, PER_PATIENT, WINDOW, Level, reference_path
-from diagnosis.imaging.contract import CONTRACT_FILE, ModelContract
-from diagnosis.imaging.decode import decode
-from diagnosis.imaging.synthetic import draw_smear
-from diagnosis.pipeline import prepare
-from diagnosis.predictors.store import Live, live_path
+from diagnosis.core import drift
+from diagnosis.core.drift import FEWEST, PER_PATIENT, WINDOW, Level, reference_path
+from diagnosis.core.formats.decode import decode
+from diagnosis.core.imaging.contract import CONTRACT_FILE, ModelContract
+from diagnosis.core.imaging.synthetic import draw_smear
+from diagnosis.core.pipeline import prepare
+from diagnosis.core.predictors.store import Live, live_path
 from diagnosis.statistics import inputs as module
 from diagnosis.statistics.inputs import Inputs, inputs
 from export.reference import make_reference, measure_inputs, write_reference
 from export.screening import png
+from tests.diagnosis.killed.steps import create_field, run_field
+from tests.diagnosis.made.pictures import FakePredictor, live, make_contract
 from tests.diagnosis.statistics.laboratory import field, specimen
-from tests.diagnosis.steps import create_field, run_field
-from tests.diagnosis.support import FakePredictor, live, make_contract
+from tests.product import ROOT
 
 pytestmark = [pytest.mark.django_db, pytest.mark.xdist_group("inputs")]
 
@@ -66,7 +67,7 @@ def published(settings: Settings, tmp_path: Path) -> ModelContract:
 @pytest.fixture
 def predictor(published: ModelContract, monkeypatch: pytest.MonkeyPatch) -> FakePredictor:
     fake = FakePredictor(published)
-    monkeypatch.setattr("diagnosis.predictor._current", live(fake))
+    monkeypatch.setattr("diagnosis.fields.live_model._current", live(fake))
     return fake
 
 
@@ -143,7 +144,7 @@ def test_the_published_version_tells_a_stain_shift_of_real_fields(data_dir: Path
     from export.dataset import read_fields
     from export.split import official_split
 
-    store = Path(__file__).resolve().parents[3] / "serving/models"
+    store = ROOT / "serving/models"
     contract = ModelContract.load(store / "all_smear/2")
     made = drift.Reference.load(reference_path(store, "all_smear", 2))
     _, calibration = official_split(read_fields(data_dir))

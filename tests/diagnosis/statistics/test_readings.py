@@ -6,7 +6,7 @@ import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
 
-from diagnosis.imaging.contract import LABELS
+from diagnosis.core.imaging.contract import LABELS
 from diagnosis.statistics import readings as reading
 from diagnosis.statistics.period import period_of
 from diagnosis.statistics.readings import readings

@@ -21,7 +21,7 @@ from diagnosis.statistics.period import (
 from diagnosis.statistics.readings import readings
 from diagnosis.statistics.volumes import answer_times, refusals, signing_times, volumes
 from patients.models import Patient, Specimen
-from tests.diagnosis.signing import close
+from tests.diagnosis.made.signing import close
 from tests.diagnosis.statistics.laboratory import field, read, specimen, validation
 
 pytestmark = pytest.mark.django_db

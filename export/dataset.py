@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats.decode import decode
 from diagnosis.core.imaging.preprocess import resize
 from export.config import CLASS_LABELS, INPUT_HEIGHT, INPUT_WIDTH
@@ -224,7 +224,7 @@ def _decoded(paths: Iterable[Path]) -> Iterator[tuple[bytes, NDArray[np.uint8]]]
             yield data, decode(data).rgb
         except OSError as error:
             problems.append(f"{path} cannot be read ({error.strerror}).")
-        except ImageRefused as error:
+        except ImageRefusedError as error:
             problems.append(f"{path} cannot be used: {error.message}")
     if problems:
         raise DataError(f"{_some(problems, 10, ' ')} Fetch the file again, or remove it.")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.imaging.contract import LABELS
 from diagnosis.core.imaging.preprocess import cover
 from diagnosis.core.pipeline import Outcome, screen
@@ -98,7 +98,7 @@ def screen_file(path: Path, predictor: EmbeddedPredictor) -> Outcome | None:
     """The outcome of one file; ``None`` where it cannot even be decoded."""
     try:
         return screen(path.read_bytes(), predictor.contract, predictor)
-    except ImageRefused:
+    except ImageRefusedError:
         return None
 
 

@@ -88,7 +88,7 @@ def fit_validation_profile(
         stranger_files: images of other things that the choice may use (``fitted_files``).
 
     Raises:
-        ImageRefused: a file cannot be decoded.
+        ImageRefusedError: a file cannot be decoded.
         OSError: a file cannot be read.
     """
     histograms = np.stack([_histogram(path) for path in train_files])

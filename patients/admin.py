@@ -12,7 +12,7 @@ from django.forms import CharField
 from django.http import HttpRequest
 
 from patients import selectors, services
-from patients.covering import REASON_LENGTH, ChangeRefused, cover
+from patients.covering import REASON_LENGTH, ChangeRefusedError, cover
 from patients.forms import AdminClockField, SeenForm
 from patients.models import Patient, Specimen
 from webapp.audit.admin import ReadAuditedAdmin
@@ -45,7 +45,7 @@ class CorrectionAdminForm(SeenForm):
             try:
                 reason = cleaned.get("reason", "")
                 cover().check(self.actor, self.instance, self.changed_data, reason)
-            except ChangeRefused as refusal:
+            except ChangeRefusedError as refusal:
                 at = "reason" if refusal.code == "reason_missing" else None
                 self.add_error(at, str(refusal))
         return cleaned
@@ -55,7 +55,7 @@ class CorrectionAdminForm(SeenForm):
         rows = type(self.instance)._default_manager.select_for_update()
         try:
             services.require_unchanged(rows.get(pk=self.instance.pk), self.data.get("seen", ""))
-        except services.ChangedMeanwhile as changed:
+        except services.ChangedMeanwhileError as changed:
             self.show_both(changed.stored)
             raise
 

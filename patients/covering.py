@@ -10,22 +10,18 @@ from typing import Any
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser
 
 from patients.models import Patient, Specimen
+from webapp.domain_error import DomainError
 
 Actor = AbstractBaseUser | AnonymousUser | None
 REASON_LENGTH = 500
 
 
-class ChangeRefused(Exception):
+class ChangeRefusedError(DomainError):
     """Something that is signed states what would be changed; nothing is changed.
 
-    Attributes:
-        code: ``signed`` where this account may not make the correction, ``reason_missing`` where
-            it has to say why.
+    Its code is ``signed`` where this account may not make the correction, ``reason_missing`` where
+    it has to say why.
     """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
 
 class Cover:
@@ -41,7 +37,7 @@ class Cover:
         """See whether ``actor`` may change the fields ``names`` of ``row`` for ``reason``.
 
         Raises:
-            ChangeRefused: not so.
+            ChangeRefusedError: not so.
         """
 
     def record(
@@ -58,7 +54,7 @@ class Cover:
             changes: old and new value by name of field.
 
         Raises:
-            ChangeRefused: as ``check``.
+            ChangeRefusedError: as ``check``.
         """
 
 

@@ -1,7 +1,7 @@
 """Writing patients and specimens: each function is one transaction with its audit events.
 
 Invalid values raise Django's ``ValidationError`` with the fields they belong to; a change of what
-something signed states needs a ``reason`` and raises ``covering.ChangeRefused``. Audit events
+something signed states needs a ``reason`` and raises ``covering.ChangeRefusedError``. Audit events
 keep what a field was and what it became, as who a record belongs to must be told for ever.
 """
 
@@ -18,23 +18,19 @@ from patients.covering import Actor, cover
 from patients.models import Patient, Specimen
 from webapp.audit.services import audit_record, recorded_change, recorded_values
 from webapp.audit.services import listing_record as listing_record
+from webapp.domain_error import DomainError
 
 Row = TypeVar("Row", Patient, Specimen)
 
 
-class DeletionRefused(Exception):
+class DeletionRefusedError(DomainError):
     """A diagnosis refers to the row, and results are kept for ever.
 
-    Attributes:
-        code: ``patient_has_diagnoses`` or ``specimen_has_diagnoses``.
+    Its code is ``patient_has_diagnoses`` or ``specimen_has_diagnoses``.
     """
 
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
 
-
-class ChangedMeanwhile(ValidationError):
+class ChangedMeanwhileError(ValidationError):
     """Somebody has changed the row since the editor was shown it; nothing is written.
 
     Attributes:
@@ -65,10 +61,10 @@ def require_unchanged(stored: Patient | Specimen, seen: str) -> None:
         seen: ``row_version`` of what the editor was shown; empty where nobody was shown anything.
 
     Raises:
-        ChangedMeanwhile: it is not what is stored.
+        ChangedMeanwhileError: it is not what is stored.
     """
     if seen and seen != row_version(stored):
-        raise ChangedMeanwhile(stored)
+        raise ChangedMeanwhileError(stored)
 
 
 def patient_create(*, actor: Actor, **values: Any) -> Patient:
@@ -92,7 +88,7 @@ def patient_delete(*, actor: Actor, patient: Patient, seen: str = "") -> None:
     """Delete ``patient`` with its specimens.
 
     Raises:
-        DeletionRefused: one of the specimens has a diagnosis; nothing is deleted.
+        DeletionRefusedError: one of the specimens has a diagnosis; nothing is deleted.
     """
     try:
         with transaction.atomic():
@@ -113,7 +109,7 @@ def patient_delete(*, actor: Actor, patient: Patient, seen: str = "") -> None:
             Patient.objects.filter(pk=patient.pk).delete()
     except DatabaseError as error:  # ProtectedError, or the database when a diagnosis raced us
         _require_referred_to(error)
-        raise DeletionRefused("patient_has_diagnoses", _why_kept(patient)) from error
+        raise DeletionRefusedError("patient_has_diagnoses", _why_kept(patient)) from error
 
 
 def specimen_create(*, actor: Actor, **values: Any) -> Specimen:
@@ -137,7 +133,7 @@ def specimen_delete(*, actor: Actor, specimen: Specimen, seen: str = "") -> None
     """Delete ``specimen``.
 
     Raises:
-        DeletionRefused: it has a diagnosis; nothing is deleted.
+        DeletionRefusedError: it has a diagnosis; nothing is deleted.
     """
     try:
         with transaction.atomic():
@@ -151,7 +147,7 @@ def specimen_delete(*, actor: Actor, specimen: Specimen, seen: str = "") -> None
             Specimen.objects.filter(pk=specimen.pk).delete()
     except DatabaseError as error:
         _require_referred_to(error)
-        raise DeletionRefused(
+        raise DeletionRefusedError(
             "specimen_has_diagnoses",
             _(
                 "This specimen has diagnoses, which are kept for ever, so it cannot be deleted. "

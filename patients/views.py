@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from patients import selectors, services
-from patients.covering import ChangeRefused
+from patients.covering import ChangeRefusedError
 from patients.forms import PatientForm, SeenForm, SpecimenChangeForm, SpecimenForm
 from patients.models import Patient, Specimen
 from webapp.audit.services import audit_record
@@ -89,7 +89,7 @@ def patient_delete(request: HttpRequest, pk: int) -> HttpResponse:
         return render(request, template, {"patient": patient})
     try:
         services.patient_delete(actor=request.user, patient=patient)
-    except services.DeletionRefused as refusal:
+    except services.DeletionRefusedError as refusal:
         context = {"patient": patient, "refusal": str(refusal)}
         return render(request, template, context, status=409)
     messages.success(request, _("{patient} is deleted.").format(patient=patient))
@@ -145,7 +145,7 @@ def specimen_delete(request: HttpRequest, accession: str) -> HttpResponse:
         return render(request, template, {"specimen": specimen})
     try:
         services.specimen_delete(actor=request.user, specimen=specimen)
-    except services.DeletionRefused as refusal:
+    except services.DeletionRefusedError as refusal:
         context = {"specimen": specimen, "refusal": str(refusal)}
         return render(request, template, context, status=409)
     messages.success(request, _("Specimen {number} is deleted.").format(number=isolated(specimen)))
@@ -175,10 +175,10 @@ def _saved(form: SeenForm, save: Callable[[], Row]) -> Row | None:
     try:
         return save()
     except ValidationError as error:
-        if isinstance(error, services.ChangedMeanwhile):
+        if isinstance(error, services.ChangedMeanwhileError):
             form.show_both(error.stored)
         form.add_error(None, error)
         return None
-    except ChangeRefused as refusal:
+    except ChangeRefusedError as refusal:
         form.add_error("reason" if refusal.code == "reason_missing" else None, str(refusal))
         return None

@@ -23,7 +23,7 @@ VALUES = {name: f"{name}_FILE" for name in ("SECRET_KEY", "DATABASE_URL", "QUEUE
 PASSWORDS = {"DATABASE_URL": "DATABASE_PASSWORD_FILE", "QUEUE_URL": "QUEUE_PASSWORD_FILE"}
 
 
-class StartRefused(Exception):
+class StartRefusedError(Exception):
     """The environment is not one to start with; the message says how to mend it."""
 
 
@@ -31,13 +31,13 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     """``given`` with secrets in place of the names of their files.
 
     Raises:
-        StartRefused: a file cannot be read or is empty, or two variables contradict each other.
+        StartRefusedError: a file cannot be read or is empty, or two variables contradict each other.
     """
     made = {name: value for name, value in given.items() if value or name not in VALUES}
     for name, source in VALUES.items():
         path = made.pop(source, "")
         if path and name in made:
-            raise StartRefused(f"Set {name} or {source}, not both.")
+            raise StartRefusedError(f"Set {name} or {source}, not both.")
         if path:
             made[name] = secret(source, path)
     for name, source in PASSWORDS.items():
@@ -52,20 +52,22 @@ def secret(variable: str, path: str) -> str:
     """The one line that the file at ``path`` holds, without its line break.
 
     Raises:
-        StartRefused: it cannot be read, is empty or has several lines.
+        StartRefusedError: it cannot be read, is empty or has several lines.
     """
     try:
         content = Path(path).read_text("utf-8").rstrip("\r\n")
     except OSError as error:
-        raise StartRefused(
+        raise StartRefusedError(
             f"{variable} names {path}, which cannot be read ({error.strerror}); mount the secret "
             f"there, readable for user {os.getuid()}."
         ) from error
     except UnicodeDecodeError as error:
-        raise StartRefused(f"{variable} names {path}, which is not UTF-8 text.") from error
+        raise StartRefusedError(f"{variable} names {path}, which is not UTF-8 text.") from error
     if not content or "\n" in content:
         found = "several lines" if content else "nothing"
-        raise StartRefused(f"{variable} names {path}, which holds {found}; write one line into it.")
+        raise StartRefusedError(
+            f"{variable} names {path}, which holds {found}; write one line into it."
+        )
     return content
 
 
@@ -73,19 +75,19 @@ def with_password(name: str, url: str, password: str, source: str) -> str:
     """``url``, the value of variable ``name``, with ``password`` in its place.
 
     Raises:
-        StartRefused: there is no URL with a host, or it has a password already.
+        StartRefusedError: there is no URL with a host, or it has a password already.
     """
     try:
         parts = urlsplit(url)
         if not parts.hostname:
             raise ValueError("no host")
     except ValueError as error:
-        raise StartRefused(
+        raise StartRefusedError(
             f"{source} is set, and {name} is no address with a host to put the password into; "
             f"give {name} without a password, such as mysql://user@host:3306/name."
         ) from error
     if parts.password is not None:
-        raise StartRefused(f"{name} holds a password already; leave it out, or {source}.")
+        raise StartRefusedError(f"{name} holds a password already; leave it out, or {source}.")
     user, _, host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
 
@@ -111,7 +113,7 @@ def main() -> None:
         sys.exit("Start refused: name a command, such as `gunicorn` or `python manage.py worker`.")
     try:
         variables = environment(os.environ)
-    except StartRefused as error:
+    except StartRefusedError as error:
         sys.exit(f"Start refused: {error}")
     try:
         os.execvpe(command[0], command, variables)  # noqa: S606 - becoming it is the purpose

@@ -27,22 +27,21 @@ from diagnosis.api.serializers import (
     WithdrawRequest,
     diagnosis_address,
 )
-from diagnosis.cases.services import CaseError
 from diagnosis.cases.withdrawals import field_withdraw
-from diagnosis.core.errors import ContractError, DecodersBusy, ImageRefused
+from diagnosis.core.errors import ContractError, DecodersBusyError
 from diagnosis.core.state import Status
-from diagnosis.fields import intake as services
-from diagnosis.fields import screening
+from diagnosis.fields.intake import BUSY, NOT_KEPT, Refusal, diagnosis_assign, field_submit
 from diagnosis.fields.live_model import canary_predictor, stable_predictor
 from diagnosis.models import Diagnosis
 from diagnosis.storage.images import image_read
-from diagnosis.storage.media import MediaDamaged
+from diagnosis.storage.media import MediaDamagedError
 from patients.services import listing_record
-from webapp.api.errors import MEDIA_TYPE, Problem
+from webapp.api.errors import MEDIA_TYPE, Problem, domain_problem
 from webapp.api.form_fields import is_id
 from webapp.api.parsers import JSONParser
 from webapp.api.permissions import ModelPermissions
 from webapp.audit.services import audit_record
+from webapp.domain_error import DomainError
 from webapp.telemetry.metrics import UPLOAD_REFUSALS
 from webapp.unavailable import STORAGE_FULL
 
@@ -51,8 +50,9 @@ _REFUSAL_STATUS = {
     "empty_image": 400,
     "not_an_image": 415,
     "too_many_pixels": 413,
-    "withdrawn": 409,
 }
+# Seconds after which to send again what says nothing of the image.
+_WAIT = {BUSY: DecodersBusyError.retry_after_s, NOT_KEPT: STORAGE_FULL.retry_after_s}
 
 _PROBLEM = {
     (status, MEDIA_TYPE): OpenApiResponse(ProblemSerializer, description)
@@ -116,8 +116,17 @@ class DiagnoseView(_RecordView):
         is_form = request.content_type.startswith("multipart/")
         sent = (DiagnoseForm if is_form else DiagnoseRequest)(data=request.data)
         sent.is_valid(raise_exception=True)
-        diagnosis, created = _create(request, sent.validated_data)
-        diagnosis = screening.diagnosis_run(diagnosis_id=diagnosis.pk)
+        found = sent.validated_data
+        submission = field_submit(
+            actor=_actor(request),
+            upload=found["image"],
+            file_name=found.get("file_name", ""),
+            specimen=found["specimen"],
+            wait=True,
+        )
+        if submission.refusal:
+            raise _not_kept(submission.refusal)
+        diagnosis, created = cast(Diagnosis, submission.diagnosis), submission.is_new
         if not created:
             audit_record(actor=request.user, action="diagnosis.viewed", target=diagnosis)
         document = DiagnosisSerializer(diagnosis).data
@@ -199,20 +208,9 @@ class DiagnosisView(_RecordView):
         diagnosis = self.get_object()
         sent = AssignRequest(data=request.data)
         sent.is_valid(raise_exception=True)
-        try:
-            services.diagnosis_assign(
-                actor=_actor(request),
-                diagnosis=diagnosis,
-                specimen=sent.validated_data["specimen"],
-            )
-        except ValueError as error:
-            raise Problem(409, "already_assigned", str(error)) from error
-        except services.AlreadyThere as error:
-            raise Problem(409, "already_there", str(error), id=error.existing.pk) from error
-        except CaseError as error:
-            raise Problem(409, error.code, str(error)) from error
-        except ImageRefused as error:
-            raise Problem(422, error.code, f"{error.message} {error.fix}") from error
+        diagnosis_assign(
+            actor=_actor(request), diagnosis=diagnosis, specimen=sent.validated_data["specimen"]
+        )
         return Response(self.get_serializer(diagnosis).data)
 
 
@@ -241,10 +239,7 @@ class WithdrawView(_RecordView):
         sent = WithdrawRequest(data=request.data)
         sent.is_valid(raise_exception=True)
         diagnosis = self.get_object()
-        try:
-            field_withdraw(actor=_actor(request), diagnosis=diagnosis, **sent.validated_data)
-        except CaseError as error:
-            raise Problem(409, error.code, str(error)) from error
+        field_withdraw(actor=_actor(request), diagnosis=diagnosis, **sent.validated_data)
         return Response(self.get_serializer(self.get_object()).data)
 
 
@@ -275,7 +270,7 @@ class ImageView(_RecordView):
         diagnosis = self.get_object()
         try:
             data = image_read(diagnosis)
-        except MediaDamaged as error:
+        except MediaDamagedError as error:
             if error.found:
                 raise Problem(
                     409,
@@ -326,31 +321,14 @@ def _actor(request: Request) -> User:
     return cast(User, request.user)
 
 
-def _create(request: Request, sent: dict[str, Any]) -> tuple[Diagnosis, bool]:
-    """The stored field and whether it is new; what could not be stored is a ``Problem``."""
-    try:
-        return services.diagnosis_create(
-            actor=_actor(request),
-            upload=sent["image"],
-            file_name=sent.get("file_name", ""),
-            specimen=sent["specimen"],
-        )
-    except ImageRefused as error:
-        status = _REFUSAL_STATUS.get(error.code, 422)
-        raise Problem(status, error.code, f"{error.message} {error.fix}", fix=error.fix) from error
-    except DecodersBusy as error:
-        busy = Problem(
-            503, "busy", "Too many images are being read just now, and nothing was stored."
-        )
-        busy.wait = error.retry_after_s
-        raise busy from error
-    except OSError as error:
-        raise Problem(
-            503,
-            "storage_unavailable",
-            "The image could not be kept, and nothing was stored. Send it again later.",
-            wait=STORAGE_FULL.retry_after_s,
-        ) from error
+def _not_kept(refusal: Refusal) -> Problem:
+    """An upload of which nothing was kept."""
+    if isinstance(refusal, DomainError):
+        return domain_problem(refusal)
+    if wait := _WAIT.get(refusal.code):
+        return Problem(503, refusal.code, f"{refusal.message} {refusal.fix}", wait=wait)
+    status = _REFUSAL_STATUS.get(refusal.code, 422)
+    return Problem(status, refusal.code, f"{refusal.message} {refusal.fix}", fix=refusal.fix)
 
 
 def _refused(document: dict[str, Any]) -> Problem:

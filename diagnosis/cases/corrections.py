@@ -16,7 +16,7 @@ from diagnosis.cases.amendments import amendment_open, latest_report
 from diagnosis.core.state import AmendmentKind, CaseStatus
 from diagnosis.models import Amendment, Case, CorrectedCase, IdentityCorrection
 from diagnosis.models.correction import STATED
-from patients.covering import Actor, ChangeRefused, Cover
+from patients.covering import Actor, ChangeRefusedError, Cover
 from patients.models import Patient, Specimen
 from webapp.audit.services import audit_record
 from webapp.text.typed import clean_text
@@ -94,7 +94,7 @@ def _stated(row: Patient | Specimen, names: Collection[str]) -> Sequence[str]:
 
 def _require_amender(actor: Actor, reason: str) -> None:
     if not isinstance(actor, User) or not actor.has_perm(AMEND):
-        raise ChangeRefused(
+        raise ChangeRefusedError(
             "signed",
             _(
                 "A signed case states this, so it changes by amendment alone: ask somebody who may "
@@ -102,7 +102,7 @@ def _require_amender(actor: Actor, reason: str) -> None:
             ),
         )
     if not clean_text(reason):
-        raise ChangeRefused(
+        raise ChangeRefusedError(
             "reason_missing",
             _(
                 "A signed case states this: give the reason for the correction. It opens the case "

@@ -7,20 +7,13 @@ from django.utils.translation import gettext as _
 from diagnosis.models import SavedView
 from patients.folding import folded
 from webapp.audit.services import audit_record
+from webapp.domain_error import DomainError
 
 VIEWS_ALLOWED = 20
 
 
-class SavedViewError(Exception):
-    """A view cannot be saved; says what has to be done first.
-
-    Attributes:
-        code: stable machine-readable name.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+class SavedViewError(DomainError):
+    """A view cannot be saved; says what has to be done first."""
 
 
 def views_of(user: User) -> list[SavedView]:

@@ -17,23 +17,16 @@ from diagnosis.core.imaging.contract import LABELS
 from diagnosis.core.state import CaseHeadline, CaseStatus, Status, Verdict
 from diagnosis.models import FIELD_KINDS, STANDING, Case, Diagnosis, Priority, Review
 from diagnosis.storage.images import image_read
-from diagnosis.storage.media import MediaDamaged
+from diagnosis.storage.media import MediaDamagedError
 from webapp.audit.services import audit_record
+from webapp.domain_error import DomainError
 from webapp.text.typed import clean_text
 
 CALM = frozenset({CaseHeadline.NOT_SUSPICIOUS, CaseHeadline.WAITING})
 
 
-class CaseError(Exception):
-    """Something cannot be done with a case; says what has to be done first.
-
-    Attributes:
-        code: stable machine-readable name.
-    """
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
+class CaseError(DomainError):
+    """Something cannot be done with a case; says what has to be done first."""
 
 
 def case_refresh(specimen_id: int) -> Case:
@@ -240,7 +233,7 @@ def require_image(diagnosis: Diagnosis) -> None:
     """
     try:
         image_read(diagnosis)
-    except MediaDamaged as damage:
+    except MediaDamagedError as damage:
         raise CaseError("image_damaged", image_damaged(diagnosis)) from damage
 
 

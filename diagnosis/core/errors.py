@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 
-class ImageRefused(Exception):
+class ImageRefusedError(Exception):
     """The bytes are not an image this system can read, and a person can mend that.
 
     Attributes:
@@ -33,11 +33,11 @@ class ImageRefused(Exception):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Made anew from its parts where it arrives in another process."""
-        again = partial(ImageRefused, self.code, self.template, self.fix, **self.figures)
+        again = partial(ImageRefusedError, self.code, self.template, self.fix, **self.figures)
         return again, ()
 
 
-class DecodersBusy(Exception):
+class DecodersBusyError(Exception):
     """As much is being decoded as this process may decode at once.
 
     Says nothing about the image: it is worth sending again, and costs a diagnosis none of its
@@ -69,7 +69,7 @@ class PredictorError(Exception):
         self.permanent = permanent
 
 
-class ModelUnavailable(PredictorError):
+class ModelUnavailableError(PredictorError):
     """No model could be asked just now.
 
     Says nothing about the image, so waiting for it costs a diagnosis none of its attempts.
@@ -79,11 +79,11 @@ class ModelUnavailable(PredictorError):
         super().__init__(message, permanent=False)
 
 
-class ModelAway(ModelUnavailable):
+class ModelAwayError(ModelUnavailableError):
     """No model server answers: it is down, or loading."""
 
 
-class ModelBusy(ModelUnavailable):
+class ModelBusyError(ModelUnavailableError):
     """The model is there, and has more to do than it can do in time."""
 
 

@@ -83,7 +83,7 @@ def screen(data: bytes, contract: ModelContract, predictor: Predictor) -> Outcom
         step: entered around ``decode``, ``validate`` and ``predict``, for whoever measures them.
 
     Raises:
-        ImageRefused: the bytes cannot be decoded.
+        ImageRefusedError: the bytes cannot be decoded.
         PredictorError: the model could not answer.
     """
     (outcome,) = conclude([prepare(data, contract)], contract, predictor)
@@ -94,7 +94,7 @@ def prepare(data: bytes, contract: ModelContract) -> Prepared:
     """The part of ``screen`` that needs no model.
 
     Raises:
-        ImageRefused: the bytes cannot be decoded.
+        ImageRefusedError: the bytes cannot be decoded.
     """
     decoded = decode(data)
     canonical = preprocess(decoded.rgb, contract)

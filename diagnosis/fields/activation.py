@@ -59,8 +59,8 @@ def activation_map(diagnosis: Diagnosis) -> bytes:
     Raises:
         NoMapError: there is none, and says why.
         PredictorError: the model could not answer.
-        MediaDamaged, ImageRefused: the stored file is not what was stored, or no image.
-        DecodersBusy: others are decoded just now.
+        MediaDamagedError, ImageRefusedError: the stored file is not what was stored, or no image.
+        DecodersBusyError: others are decoded just now.
     """
     predictor = _predictor(diagnosis)
     field = decoding.canonical(image_read(diagnosis), predictor.contract)

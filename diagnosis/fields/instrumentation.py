@@ -11,7 +11,7 @@ from django_tasks import TaskResult
 
 from diagnosis.core import decoding, pipeline
 from diagnosis.core.environment import EMBEDDED
-from diagnosis.core.errors import ModelBusy, PredictorError
+from diagnosis.core.errors import ModelBusyError, PredictorError
 from diagnosis.core.imaging.contract import ModelContract
 from diagnosis.core.predictors.base import Predictor
 from diagnosis.core.state import Status
@@ -80,7 +80,7 @@ def _model_call() -> Iterator[None]:
     try:
         yield
         result = "ok"
-    except ModelBusy:
+    except ModelBusyError:
         result = "busy"
         raise
     except PredictorError as error:

@@ -22,9 +22,9 @@ from diagnosis.cases.services import case_refresh
 from diagnosis.core import pipeline
 from diagnosis.core.errors import (
     ContractError,
-    DecodersBusy,
-    ImageRefused,
-    ModelUnavailable,
+    DecodersBusyError,
+    ImageRefusedError,
+    ModelUnavailableError,
     PredictorError,
 )
 from diagnosis.core.imaging.contract import ModelContract
@@ -36,7 +36,7 @@ from diagnosis.fields.live_model import predictor_for, stable_predictor
 from diagnosis.fields.selectors import diagnoses_due
 from diagnosis.models import ATTEMPTS_ALLOWED, Diagnosis
 from diagnosis.storage.images import image_read
-from diagnosis.storage.media import MediaDamaged
+from diagnosis.storage.media import MediaDamagedError
 from webapp.audit.services import audit_record
 from webapp.telemetry.tracing import span
 from webapp.unavailable import trouble_of
@@ -203,7 +203,7 @@ def _conclude(predictor: Predictor, fields: Sequence[tuple[_Leased, pipeline.Pre
     try:
         outcomes = observed.conclude([field for _, field in fields], predictor)
     except Exception as error:
-        if len(fields) > 1 and not isinstance(error, ModelUnavailable):
+        if len(fields) > 1 and not isinstance(error, ModelUnavailableError):
             for field in fields:  # one of them may be at fault; the others shall not suffer
                 _conclude(predictor, [field])
         else:
@@ -222,8 +222,8 @@ def _conclude(predictor: Predictor, fields: Sequence[tuple[_Leased, pipeline.Pre
 def _attempt_failed(lease: _Leased, error: Exception) -> None:
     """Let the diagnosis wait for model or decoders, postpone it with backoff, or give it up."""
     diagnosis, attempt = lease.diagnosis, lease.attempt
-    waits = isinstance(error, ModelUnavailable | ContractError | DecodersBusy)
-    expected = waits or isinstance(error, PredictorError | ImageRefused | OSError)
+    waits = isinstance(error, ModelUnavailableError | ContractError | DecodersBusyError)
+    expected = waits or isinstance(error, PredictorError | ImageRefusedError | OSError)
     logger.warning(
         "Diagnosis %s, attempt %s: %s", diagnosis.pk, attempt, error, exc_info=not expected
     )
@@ -236,7 +236,7 @@ def _attempt_failed(lease: _Leased, error: Exception) -> None:
             attempts_max=F("attempts_max") + 1,
         )
         return
-    permanent = isinstance(error, ImageRefused) or getattr(error, "permanent", False)
+    permanent = isinstance(error, ImageRefusedError) or getattr(error, "permanent", False)
     permanent = permanent or _is_another_file(error)
     if permanent or attempt >= diagnosis.attempts_max:
         diagnosis_fail(diagnosis=diagnosis, attempt=attempt, failure=_failure_code(error))
@@ -248,12 +248,12 @@ def _attempt_failed(lease: _Leased, error: Exception) -> None:
 
 def _is_another_file(error: Exception) -> bool:
     """Whether other bytes are there than were stored; what cannot be read may come back."""
-    return isinstance(error, MediaDamaged) and bool(error.found)
+    return isinstance(error, MediaDamagedError) and bool(error.found)
 
 
 def _failure_code(error: Exception) -> str:
     """Which part failed, without anything of the message."""
-    if isinstance(error, ImageRefused):
+    if isinstance(error, ImageRefusedError):
         return error.code
     if isinstance(error, PredictorError | ContractError):
         return "model_unavailable"

@@ -11,9 +11,9 @@ from django.db.models import Max, QuerySet
 from diagnosis.core import decoding, pipeline
 from diagnosis.core.errors import (
     ContractError,
-    DecodersBusy,
-    ImageRefused,
-    ModelUnavailable,
+    DecodersBusyError,
+    ImageRefusedError,
+    ModelUnavailableError,
     PredictorError,
 )
 from diagnosis.core.imaging.contract import ModelContract
@@ -66,7 +66,7 @@ def shadow_run(*, limit: int = BATCH) -> int:
         return 0
     try:
         answers = [_answer(field, candidate) for field in _next_fields(candidate.contract)[:limit]]
-    except (ModelUnavailable, DecodersBusy) as error:
+    except (ModelUnavailableError, DecodersBusyError) as error:
         logger.warning("The candidate cannot be asked: %s", error)
         return 0
     ShadowAnswer.objects.bulk_create(answers, ignore_conflicts=True)
@@ -135,7 +135,7 @@ def _answer(diagnosis: Diagnosis, candidate: Predictor) -> ShadowAnswer:
     """What the candidate says of one field, not saved yet.
 
     Raises:
-        ModelUnavailable, DecodersBusy: it could not be asked.
+        ModelUnavailableError, DecodersBusyError: it could not be asked.
     """
     contract = candidate.contract
     answer = ShadowAnswer(
@@ -144,9 +144,9 @@ def _answer(diagnosis: Diagnosis, candidate: Predictor) -> ShadowAnswer:
     try:
         field = decoding.prepare(image_read(diagnosis), contract)
         (outcome,) = pipeline.conclude([field], contract, candidate)
-    except (ModelUnavailable, DecodersBusy):
+    except (ModelUnavailableError, DecodersBusyError):
         raise
-    except (PredictorError, ImageRefused, OSError) as error:
+    except (PredictorError, ImageRefusedError, OSError) as error:
         logger.warning("The candidate failed on diagnosis %s: %s", diagnosis.pk, error)
         answer.outcome = FAILED
         return answer

@@ -13,7 +13,7 @@ from diagnosis.core.aggregate import case_verdict
 from diagnosis.core.state import CaseStatus, Status
 from diagnosis.models import Amendment, Case, Diagnosis, Report
 from diagnosis.models.triggers import history_unprotected
-from diagnosis.storage.media import MediaDamaged, media_files, media_read
+from diagnosis.storage.media import MediaDamagedError, media_files, media_read
 from diagnosis.storage.references import is_referred_to
 from webapp.audit.models import AuditEvent
 from webapp.audit.triggers import triggers_visible
@@ -84,7 +84,7 @@ def _history_problems() -> Iterator[str]:
 def _file_problems(what: str, name: str, sha256: str) -> Iterator[str]:
     try:
         media_read(name, sha256)
-    except MediaDamaged as damage:
+    except MediaDamagedError as damage:
         yield f"{what} {damage}"
 
 

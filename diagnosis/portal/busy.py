@@ -5,14 +5,14 @@ from collections.abc import Callable
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext
 
-from diagnosis.core.errors import DecodersBusy
+from diagnosis.core.errors import DecodersBusyError
 
 
 def busy_response() -> HttpResponse:
     """503 with ``Retry-After``: nothing was stored, and asking again helps."""
     text = gettext("Too many pictures are being read just now. Try again in a moment.")
     response = HttpResponse(text, status=503, content_type="text/plain; charset=utf-8")
-    response["Retry-After"] = str(DecodersBusy.retry_after_s)
+    response["Retry-After"] = str(DecodersBusyError.retry_after_s)
     return response
 
 
@@ -28,4 +28,4 @@ class BusyMiddleware:
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
         """Django's hook for what a view raised."""
-        return busy_response() if isinstance(error, DecodersBusy) else None
+        return busy_response() if isinstance(error, DecodersBusyError) else None

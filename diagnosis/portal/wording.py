@@ -19,10 +19,10 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.core.errors import ImageRefused
 from diagnosis.core.imaging.contract import BENIGN, LABELS, ModelContract
 from diagnosis.core.state import Headline, Meaning, Status, Verdict
 from diagnosis.fields.activation import NoMap
+from diagnosis.fields.intake import Refusal
 from diagnosis.models import Case, Diagnosis, IdentityCorrection, Review
 from diagnosis.reports.content.corrected import Changed, changed
 from diagnosis.reports.content.snapshot import person
@@ -39,6 +39,7 @@ from diagnosis.reports.wording import (
 from diagnosis.reports.wording import PRELIMINARY as PRELIMINARY
 from diagnosis.reports.wording import colour_sentence as colour_sentence
 from diagnosis.reports.wording import failure_sentence as failure_sentence
+from webapp.domain_error import DomainError
 
 # Title and sentence by ``headline``.
 VERDICTS: dict[str, tuple[Promise, Promise]] = {
@@ -173,15 +174,17 @@ def case_rule(case: Case, minimum: int) -> str:
     return rule_sentence(case.rule, case.counts, minimum)
 
 
-def refusal_message(refusal: ImageRefused) -> str:
+def refusal_message(refusal: Refusal) -> str:
     """What is wrong with a file that was not taken."""
+    if isinstance(refusal, DomainError):
+        return str(refusal)
     figures = {name: localize(figure) for name, figure in refusal.figures.items()}
     return gettext(refusal.template).format(**figures) if figures else gettext(refusal.template)
 
 
-def refusal_fix(refusal: ImageRefused) -> str:
+def refusal_fix(refusal: Refusal) -> str:
     """What to do about it."""
-    return gettext(refusal.fix)
+    return refusal.hint if isinstance(refusal, DomainError) else gettext(refusal.fix)
 
 
 def reading(review: Review) -> str:

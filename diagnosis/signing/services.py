@@ -21,7 +21,7 @@ from diagnosis.cases.services import (
     require_image,
     require_open,
 )
-from diagnosis.core.errors import DecodersBusy
+from diagnosis.core.errors import DecodersBusyError
 from diagnosis.core.imaging.contract import BENIGN
 from diagnosis.core.state import (
     CONCLUSIONS,
@@ -302,7 +302,7 @@ def _close(actor: AbstractBaseUser, case: Case, report: Report) -> None:
 def _render(signing: _Signing) -> bytes:
     try:
         return render(signing.content, signing.signatures)
-    except DecodersBusy as error:
+    except DecodersBusyError as error:
         raise CaseError(
             "busy",
             gettext("The report cannot be drawn up just now: sign again in a moment."),

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterable
 
 from diagnosis.models import STANDING, Diagnosis
-from diagnosis.storage.media import MediaDamaged, media_is_sound, media_read
+from diagnosis.storage.media import MediaDamagedError, media_is_sound, media_read
 from webapp.audit.models import AuditEvent
 from webapp.audit.services import audit_record
 
@@ -23,11 +23,11 @@ def image_read(diagnosis: Diagnosis) -> bytes:
     Call it outside a transaction that the error ends: what is put on record would go with it.
 
     Raises:
-        MediaDamaged: they are not there, or others are.
+        MediaDamagedError: they are not there, or others are.
     """
     try:
         return media_read(diagnosis.image_name, diagnosis.image_sha256)
-    except MediaDamaged as damage:
+    except MediaDamagedError as damage:
         logger.error("The image file of diagnosis %s %s", diagnosis.pk, damage)
         _put_on_record(diagnosis, damage)
         raise
@@ -44,7 +44,7 @@ def damaged_of_specimen(specimen_id: int) -> list[Diagnosis]:
     return images_damaged(fields.only("specimen", "image_name", "image_sha256"))
 
 
-def _put_on_record(diagnosis: Diagnosis, damage: MediaDamaged) -> None:
+def _put_on_record(diagnosis: Diagnosis, damage: MediaDamagedError) -> None:
     earlier = AuditEvent.objects.filter(
         target_type=diagnosis._meta.label_lower, target_id=str(diagnosis.pk), action=DAMAGED
     ).values_list("detail", flat=True)

@@ -16,7 +16,7 @@ from diagnosis.core.formats.decode import StoredImage
 from webapp.telemetry.metrics import DAMAGED_FILES
 
 
-class MediaDamaged(OSError):
+class MediaDamagedError(OSError):
     """A stored file is not what was stored, or cannot be read.
 
     Attributes:
@@ -113,16 +113,16 @@ def media_read(name: str, sha256: str) -> bytes:
     """The stored bytes, which are those that were stored: whoever reads a file reads it here.
 
     Raises:
-        MediaDamaged: they are not, or cannot be read; it is counted.
+        MediaDamagedError: they are not, or cannot be read; it is counted.
     """
     try:
         data = media_path(name).read_bytes()
     except OSError as error:
         DAMAGED_FILES.labels(name.partition("/")[0]).inc()
-        raise MediaDamaged(f"is unreadable ({error.strerror})", found="") from error
+        raise MediaDamagedError(f"is unreadable ({error.strerror})", found="") from error
     if (found := hashlib.sha256(data).hexdigest()) != sha256:
         DAMAGED_FILES.labels(name.partition("/")[0]).inc()
-        raise MediaDamaged("has changed since it was stored", found=found)
+        raise MediaDamagedError("has changed since it was stored", found=found)
     return data
 
 

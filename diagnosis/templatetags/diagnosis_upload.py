@@ -3,7 +3,7 @@
 from django import template
 from django.conf import settings
 
-from diagnosis.portal.upload_form_set import FEW
+from diagnosis.portal.upload_form import FEW
 
 register = template.Library()
 

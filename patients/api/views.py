@@ -21,7 +21,6 @@ from patients.api.serializers import (
     SpecimenQuery,
     SpecimenSerializer,
 )
-from patients.covering import ChangeRefused
 from patients.models import Patient, Specimen
 from webapp.api.errors import Problem
 from webapp.audit.services import audit_record
@@ -47,12 +46,10 @@ class _ServiceViewSet(viewsets.ModelViewSet[Any]):
 
     def handle_exception(self, exc: Exception) -> Response:
         """Translate what the services raise."""
-        if isinstance(exc, services.ChangedMeanwhile):
+        if isinstance(exc, services.ChangedMeanwhileError):
             exc = Problem(412, "changed_meanwhile", _CHANGED)
         elif isinstance(exc, ValidationError):
             exc = serializers.ValidationError(get_error_detail(exc))
-        elif isinstance(exc, services.DeletionRefused | ChangeRefused):
-            exc = Problem(409, exc.code, str(exc))
         return super().handle_exception(exc)
 
     def paginate_queryset(self, queryset: Any) -> list[Any] | None:

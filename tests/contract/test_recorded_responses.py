@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from diagnosis.core.errors import ModelAway, PredictorError
+from diagnosis.core.errors import ModelAwayError, PredictorError
 from diagnosis.core.imaging.contract import ModelContract
 from diagnosis.core.predictors.tf_serving import TFServingPredictor
 from diagnosis.core.predictors.wire import read_state
@@ -107,7 +107,7 @@ def test_another_answer_is_permanently_wrong(name: str, five_classes: ModelContr
 def test_an_empty_answer_may_pass(name: str, five_classes: ModelContract) -> None:
     error, asked = ask(CASES[name], five_classes)
     assert not error.permanent
-    assert not isinstance(error, ModelAway)
+    assert not isinstance(error, ModelAwayError)
     assert asked == PATIENT.attempts
 
 
@@ -116,7 +116,7 @@ def test_an_error_is_the_server_s(name: str, five_classes: ModelContract) -> Non
     """What is sent is always well-formed, so no 400 is the image's fault."""
     error, asked = ask(CASES[name], five_classes)
     assert not error.permanent, error
-    assert isinstance(error, ModelAway) is (CASES[name]["status"] in (404, 504))
+    assert isinstance(error, ModelAwayError) is (CASES[name]["status"] in (404, 504))
     assert asked == PATIENT.attempts
     assert len(str(error)) < 300
 

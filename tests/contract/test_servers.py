@@ -14,7 +14,7 @@ import pytest
 import requests
 from numpy.typing import NDArray
 
-from diagnosis.core.errors import ModelAway
+from diagnosis.core.errors import ModelAwayError
 from diagnosis.core.formats.decode import decode
 from diagnosis.core.imaging.contract import ModelContract
 from diagnosis.core.imaging.preprocess import preprocess
@@ -133,7 +133,7 @@ def test_an_unknown_version_is_away(
     nobody = ModelContract.from_json(json.dumps(contract | {"version": unknown}).encode())
     predictor = make(request, kind, nobody)
     assert not predictor.is_available()
-    with pytest.raises(ModelAway, match=f"version {unknown}"):
+    with pytest.raises(ModelAwayError, match=f"version {unknown}"):
         predictor.predict(images[:1])
 
 

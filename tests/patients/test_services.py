@@ -122,9 +122,9 @@ def test_delete_takes_the_specimens_along_and_names_each(specimen: Specimen) -> 
 
 def test_what_has_a_diagnosis_is_kept(specimen: Specimen, diagnosis: Diagnosis) -> None:
     before = events()
-    with pytest.raises(services.DeletionRefused) as patient_refused:
+    with pytest.raises(services.DeletionRefusedError) as patient_refused:
         services.patient_delete(actor=None, patient=specimen.patient)
-    with pytest.raises(services.DeletionRefused) as specimen_refused:
+    with pytest.raises(services.DeletionRefusedError) as specimen_refused:
         services.specimen_delete(actor=None, specimen=specimen)
     assert patient_refused.value.code == "patient_has_diagnoses"
     assert specimen_refused.value.code == "specimen_has_diagnoses"

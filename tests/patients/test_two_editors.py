@@ -102,7 +102,7 @@ def test_a_form_without_what_was_seen_is_compared_with_nothing(
 def test_the_service_compares_the_stored_row(patient: Patient) -> None:
     seen = services.row_version(patient)
     services.patient_update(actor=None, patient=patient, seen=seen, sex="male")
-    with pytest.raises(services.ChangedMeanwhile) as caught:
+    with pytest.raises(services.ChangedMeanwhileError) as caught:
         services.patient_update(actor=None, patient=patient, seen=seen, name="B")
     assert (caught.value.stored.pk, Patient.objects.get().name) == (patient.pk, "Haddad, Leila")
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.tfserving.loading import AVAILABLE, Retries, Versions
-from tests.tfserving.runtimes import RUNTIMES, Refused, Runtime
+from tests.tfserving.runtimes import RUNTIMES, RefusedError, Runtime
 
 VERSION_PATH = re.compile(r"/v1/models/(?P<name>[^/:]+)(/versions/(?P<version>\d+))?(?P<verb>:.*)?")
 
@@ -223,7 +223,7 @@ class Store:
             request = json.loads(body)
             signature = request.get("signature_name", "serving_default")
             return json_reply({"predictions": runtime.run(signature, request["instances"])})
-        except Refused as refusal:
+        except RefusedError as refusal:
             return error_reply(400, str(refusal))
         except ValueError as error:
             return error_reply(400, f"JSON Parse error: {error}")

@@ -9,7 +9,7 @@ import numpy as np
 SIDE = 224
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The server answers 400 with this text."""
 
 
@@ -26,9 +26,9 @@ def images_of(instances: list[Any]) -> list[bytes]:
         texts = [row["image_bytes"]["b64"] for row in instances]
         return [base64.b64decode(text, validate=True) for text in texts]
     except (TypeError, KeyError) as error:
-        raise Refused("JSON object: does not have named input: image_bytes") from error
+        raise RefusedError("JSON object: does not have named input: image_bytes") from error
     except ValueError as error:
-        raise Refused("Unable to base64 decode") from error
+        raise RefusedError("Unable to base64 decode") from error
 
 
 class LiteRT:
@@ -48,7 +48,7 @@ class LiteRT:
                 for answer in self._predictor.predict(np.stack(images))
             ]
         if signature != "explain":
-            raise Refused(f'Serving signature key "{signature}" not found.')
+            raise RefusedError(f'Serving signature key "{signature}" not found.')
         rows = []
         for instance in instances:
             image = np.rint((np.asarray(instance, np.float32) + 1) * 127.5).astype(np.uint8)
@@ -74,7 +74,7 @@ class SavedModel:
 
     def run(self, signature: str, instances: list[Any]) -> list[dict[str, Any]]:
         if signature not in self._model.signatures:
-            raise Refused(f'Serving signature key "{signature}" not found.')
+            raise RefusedError(f'Serving signature key "{signature}" not found.')
         if signature == "serving_bytes":
             given = {"image_bytes": self._tf.constant(images_of(instances))}
         else:

@@ -38,7 +38,10 @@ SAY = {
     "add_error": slice(1, 2),
     "CaseError": slice(1, 2),
     "SavedViewError": slice(1, 2),
-    "ImageRefused": slice(1, 3),
+    "ImageRefusedError": slice(1, 3),
+    "DomainError": slice(1, 3),
+    "ChangeRefusedError": slice(1, 2),
+    "DeletionRefusedError": slice(1, 2),
     "ValidationError": slice(0, 1),
 }
 

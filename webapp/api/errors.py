@@ -15,6 +15,7 @@ from rest_framework import exceptions
 from rest_framework.response import Response
 from rest_framework.views import exception_handler
 
+from webapp.domain_error import DomainError
 from webapp.logs.request_id import current_request_id
 from webapp.unavailable import Trouble, trouble_of
 
@@ -73,6 +74,8 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response |
         error = exceptions.PermissionDenied()
     elif isinstance(error, RequestDataTooBig):
         error = Problem(413, "upload_too_large", "The request is larger than this server takes.")
+    elif isinstance(error, DomainError):
+        error = domain_problem(error)
     elif trouble := trouble_of(error):
         log_trouble(trouble)
         error = unavailable_problem(trouble)
@@ -90,6 +93,12 @@ def problem_response(error: Exception, context: Mapping[str, Any]) -> Response |
     response.data = problem(response.status_code, code, detail, **members)
     response.content_type = MEDIA_TYPE
     return response
+
+
+def domain_problem(error: DomainError) -> Problem:
+    """What a service refused, as the API says it."""
+    members = {**error.members, **({"fix": error.hint} if error.hint else {})}
+    return Problem(409 if error.at_odds else 422, error.code, error.sentences, **members)
 
 
 def problem_answer(status: int, code: str, detail: str, **members: Any) -> JsonResponse:

@@ -51,8 +51,8 @@ def to_stored(data: bytes) -> StoredImage:
     """``decode.to_stored``.
 
     Raises:
-        ImageRefused: as there; ``too_costly`` beyond the budget of time or memory.
-        DecodersBusy: others were decoded all the while.
+        ImageRefusedError: as there; ``too_costly`` beyond the budget of time or memory.
+        DecodersBusyError: others were decoded all the while.
     """
     return cast(StoredImage, _decoders.run("to_stored", data))
 
@@ -61,7 +61,7 @@ def prepare(data: bytes, contract: ModelContract) -> Prepared:
     """``pipeline.prepare``.
 
     Raises:
-        ImageRefused, DecodersBusy: as for ``to_stored``.
+        ImageRefusedError, DecodersBusyError: as for ``to_stored``.
     """
     return cast(Prepared, _decoders.run("prepare", data, contract))
 
@@ -70,7 +70,7 @@ def canonical(data: bytes, contract: ModelContract) -> Canonical:
     """What the model sees of a stored field, without the checks of ``prepare``.
 
     Raises:
-        ImageRefused, DecodersBusy: as for ``to_stored``.
+        ImageRefusedError, DecodersBusyError: as for ``to_stored``.
     """
     return cast(Canonical, _decoders.run("canonical", data, contract))
 
@@ -82,7 +82,7 @@ def thumbnail(data: bytes, *, wait_s: float | None = None) -> bytes:
         wait_s: seconds to wait for a turn, if not ``WAIT_S``.
 
     Raises:
-        ImageRefused, DecodersBusy: as for ``to_stored``.
+        ImageRefusedError, DecodersBusyError: as for ``to_stored``.
     """
     return cast(bytes, _decoders.run("thumbnail", data, wait_s=wait_s))
 

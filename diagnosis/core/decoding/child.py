@@ -17,7 +17,7 @@ import cv2
 
 from diagnosis.core.decoding.budget import Budget
 from diagnosis.core.decoding.jobs import JOBS
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats.dicom import is_dicom
 from diagnosis.core.formats.refusals import too_costly
 
@@ -45,7 +45,7 @@ def _answer(job: str, arguments: tuple[Any, ...], allowed: Budget) -> tuple[Any,
     try:
         with _within(allowed):
             return None, JOBS[job](*arguments)
-    except ImageRefused as error:
+    except ImageRefusedError as error:
         # The decoders take any failure of a library for damage.
         return too_costly() if isinstance(error.__cause__, MemoryError) else error, None
     except MemoryError:

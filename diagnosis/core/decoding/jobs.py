@@ -32,7 +32,7 @@ def canonical(data: bytes, contract: ModelContract) -> Canonical:
     """Decode and preprocess.
 
     Raises:
-        ImageRefused: the bytes cannot be decoded.
+        ImageRefusedError: the bytes cannot be decoded.
     """
     decoded = decode(data)
     return Canonical(preprocess(decoded.rgb, contract), decoded.width, decoded.height)

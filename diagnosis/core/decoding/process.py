@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from diagnosis.core.decoding.budget import Budget, budget
-from diagnosis.core.errors import DecodersBusy
+from diagnosis.core.errors import DecodersBusyError
 from diagnosis.core.formats.refusals import too_costly
 
 logger = logging.getLogger(__name__)
@@ -40,9 +40,9 @@ class DecodingProcess:
             pixels: what the picture declares; gives the budget.
 
         Raises:
-            ImageRefused: what the job raised; ``too_costly`` if it went beyond its budget, or
+            ImageRefusedError: what the job raised; ``too_costly`` if it went beyond its budget, or
                 killed the process in another way twice.
-            DecodersBusy: the machine gave it no time.
+            DecodersBusyError: the machine gave it no time.
         """
         allowed = budget(pixels)
         for _ in range(TRIES):
@@ -80,7 +80,7 @@ class DecodingProcess:
                 raise
         self.close()
         if late.is_set():
-            raise DecodersBusy
+            raise DecodersBusyError
         if status == -signal.SIGPROF:
             logger.warning("A picture was given up after %.1f s of decoding.", allowed.cpu_s)
             raise too_costly()

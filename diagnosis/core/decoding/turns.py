@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from time import monotonic
 
-from diagnosis.core.errors import DecodersBusy
+from diagnosis.core.errors import DecodersBusyError
 
 
 class Turns:
@@ -33,7 +33,7 @@ class Turns:
         """Hold ``weight`` of the capacity; what weighs more than all of it counts as all.
 
         Raises:
-            DecodersBusy: too much waits already, or the turn did not come within ``wait_s``
+            DecodersBusyError: too much waits already, or the turn did not come within ``wait_s``
                 seconds.
         """
         weight = min(weight, self._capacity)
@@ -51,13 +51,13 @@ class Turns:
             if len(before) >= self._places or (
                 before and sum(before) + ticket.weight > self._queue
             ):
-                raise DecodersBusy
+                raise DecodersBusyError
             self._waiting.append(ticket)
             try:
                 while not self._is_next(ticket):
                     left = until - monotonic()
                     if left <= 0:
-                        raise DecodersBusy
+                        raise DecodersBusyError
                     self._changed.wait(left)
                 self._inside.append(ticket.weight)
             finally:

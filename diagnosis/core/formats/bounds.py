@@ -10,7 +10,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats.directories import require_few_values, walk_directories
 from diagnosis.core.formats.refusals import MAX_PIXELS, several_frames, too_costly, too_many_scans
 
@@ -56,8 +56,8 @@ def inspect(data: bytes) -> Structure:
     What is damaged or no image is left to the decoders, which say so.
 
     Raises:
-        ImageRefused: ``too_costly`` or ``too_many_scans``, made of more parts than a photograph
-            can have; or ``several_frames``, more than ``MAX_FRAMES`` of them.
+        ImageRefusedError: ``too_costly`` or ``too_many_scans``, made of more parts than a
+            photograph can have; or ``several_frames``, more than ``MAX_FRAMES`` of them.
     """
     for magic, reader in _READERS:
         if magic.match(data):
@@ -137,7 +137,7 @@ def _jpeg_segment(header: _JpegHeader, marker: int, body: bytes) -> None:
     elif exif:
         try:
             require_few_values(body[6:])
-        except ImageRefused:  # no reason to refuse the picture
+        except ImageRefusedError:  # no reason to refuse the picture
             header.modest_exif = False
 
 

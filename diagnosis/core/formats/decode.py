@@ -18,7 +18,7 @@ from PIL import Image
 
 from diagnosis.core.colour_profiles.conversion import Conversion, conversion
 from diagnosis.core.colour_profiles.stated import stated_profile, without_profile
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats import jpeg, tiff
 from diagnosis.core.formats.bounds import inspect
 from diagnosis.core.formats.dicom import dicom_picture, is_dicom
@@ -95,8 +95,8 @@ def decode(data: bytes) -> DecodedImage:
     applied.
 
     Raises:
-        ImageRefused: empty, not an image, of a format not taken, animated, too large, too costly
-            or damaged; a reduced copy or unprocessed data of a camera in place of a photograph;
+        ImageRefusedError: empty, not an image, of a format not taken, animated, too large, too
+            costly or damaged; a reduced copy or unprocessed data of a camera in place of a photograph;
             of DICOM, whatever is no single photograph through a microscope.
     """
     return _read(data)[0]
@@ -110,7 +110,7 @@ def to_stored(data: bytes) -> StoredImage:
     once on the way, so that what is stored can be read.
 
     Raises:
-        ImageRefused: as for ``decode``.
+        ImageRefusedError: as for ``decode``.
     """
     decoded, kept = _read(data)
     if kept is None:
@@ -171,7 +171,7 @@ def is_plain_jpeg(data: bytes) -> bool:
     """Whether ``data`` is a JPEG that is kept as it is; only its header is read.
 
     Raises:
-        ImageRefused: the header says that it cannot be taken.
+        ImageRefusedError: the header says that it cannot be taken.
     """
     if is_dicom(data):
         return False
@@ -186,7 +186,7 @@ def _open(data: bytes) -> tuple[Image.Image, bytes]:
     JPEG file without surplus bytes in its header, of a PNG file without a profile Pillow refuses.
     """
     if not data:
-        raise ImageRefused("empty_image", _("The file is empty."), _("Choose the file again."))
+        raise ImageRefusedError("empty_image", _("The file is empty."), _("Choose the file again."))
     inspect(data)
     if data.startswith(tiff.RAW_STARTS):
         raise tiff.raw_photograph()
@@ -223,10 +223,10 @@ def _opened(data: bytes) -> tuple[Image.Image, bytes]:
         return Image.open(io.BytesIO(mended), formats=FORMATS), mended
 
 
-def _unreadable(data: bytes) -> ImageRefused:
+def _unreadable(data: bytes) -> ImageRefusedError:
     if tiff.is_tiff(data):
         return tiff.unreadable()
-    return ImageRefused(
+    return ImageRefusedError(
         "not_an_image",
         _("The file is not an image that can be read."),
         _("Send a JPEG, PNG, TIFF, BMP, WebP, GIF or DICOM file."),

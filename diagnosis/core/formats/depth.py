@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.i18n import gettext_noop as _
 
 CAMERA_BITS = (8, 10, 12, 14)  # of sensors whose samples lie in 16 bits
@@ -41,13 +41,13 @@ def eight_of(samples: NDArray[np.uint16]) -> NDArray[np.uint8]:
     """Samples of the full range of 16 bits in 8 bits, by division.
 
     Raises:
-        ImageRefused: they use the lower part of the range alone, as the samples of a camera of
+        ImageRefusedError: they use the lower part of the range alone, as the samples of a camera of
             fewer bits do that nobody scaled. Such a picture is dark by its coding, not its light.
     """
     largest = int(samples.max(initial=0))
     for bits in CAMERA_BITS:
         if 0 < largest < 1 << bits:
-            raise ImageRefused(
+            raise ImageRefusedError(
                 "sample_depth",
                 _("The picture has samples of 16 bits of which at most {bits} bits are used."),
                 _(

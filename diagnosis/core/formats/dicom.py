@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from diagnosis.core.colour_profiles.stated import dicom_profile
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats.jpeg import without_gaps
 from diagnosis.core.formats.refusals import (
     damaged,
@@ -88,7 +88,7 @@ def dicom_picture(data: bytes) -> tuple[bytes | NDArray[np.uint8], bytes]:
     The picture is the JPEG file that is embedded, or RGB uint8 [H, W, 3].
 
     Raises:
-        ImageRefused: not a microscopic photograph, several frames, a reduced copy, grey, not 8
+        ImageRefusedError: not a microscopic photograph, several frames, a reduced copy, grey, not 8
             bits, of a coding or size that is not taken, or damaged.
     """
     try:
@@ -96,7 +96,7 @@ def dicom_picture(data: bytes) -> tuple[bytes | NDArray[np.uint8], bytes]:
         decoder = _decoder(syntax)
         _require_microscopic(header)
         return decoder(_picture(header)), _profile(header)
-    except ImageRefused:
+    except ImageRefusedError:
         raise
     except Image.DecompressionBombError as error:
         raise too_many_pixels() from error
@@ -142,7 +142,7 @@ def _elements(data: bytes) -> tuple[str, Any]:
 
 def _decoder(syntax: str) -> Callable[[_Picture], bytes | NDArray[np.uint8]]:
     if syntax not in _DECODERS:
-        raise ImageRefused(
+        raise ImageRefusedError(
             "dicom_coding",
             _("The pixels of the DICOM file are coded in a way that is not taken."),
             _(
@@ -157,13 +157,13 @@ def _require_microscopic(header: Any) -> None:
     """Only a photograph through a microscope, one field of it."""
     kind = str(header.get("SOPClassUID", ""))
     if kind == WHOLE_SLIDE:
-        raise ImageRefused(
+        raise ImageRefusedError(
             "whole_slide",
             _("The DICOM file is a scan of a whole slide."),
             _("Export single fields at 100× as JPEG or TIFF files and send those."),
         )
     if kind not in MICROSCOPIC:
-        raise ImageRefused(
+        raise ImageRefusedError(
             "dicom_class",
             _("The DICOM file is not a photograph through a microscope."),
             _("Send a VL Microscopic Image, or export the field as a JPEG or TIFF file."),
@@ -192,7 +192,7 @@ def _picture(header: Any) -> _Picture:
     require_size(width, height)
     colours = str(header.PhotometricInterpretation)
     if header.SamplesPerPixel == 1:
-        raise ImageRefused(
+        raise ImageRefusedError(
             "not_in_colour",
             _(
                 "The DICOM picture is grey or has a palette; a stained smear is judged by its "
@@ -201,7 +201,7 @@ def _picture(header: Any) -> _Picture:
             _("Photograph the field in colour, and export it as RGB."),
         )
     if header.BitsAllocated != 8 or header.BitsStored != 8:
-        raise ImageRefused(
+        raise ImageRefusedError(
             "dicom_bits", _("The DICOM picture has not 8 bits a colour."), _AS_JPEG_OR_TIFF
         )
     data = header.get("PixelData")
@@ -213,7 +213,7 @@ def _picture(header: Any) -> _Picture:
 
 def _require_colours(picture: _Picture, *taken: str) -> None:
     if picture.colours not in taken:
-        raise ImageRefused(
+        raise ImageRefusedError(
             "dicom_colours", _("The colours of the DICOM picture cannot be read."), _AS_JPEG_OR_TIFF
         )
 

@@ -99,7 +99,7 @@ def walk_directories(data: bytes) -> Directories:
     """Follow the directories of a TIFF file, each once.
 
     Raises:
-        ImageRefused: more directories, entries or values than a photograph can have.
+        ImageRefusedError: more directories, entries or values than a photograph can have.
         struct.error: the file ends within its first directory.
     """
     walk = _Walk(data)
@@ -119,7 +119,7 @@ def require_few_values(exif: bytes) -> None:
     """Look at EXIF as its readers will find it; what is damaged they pass over.
 
     Raises:
-        ImageRefused: as for ``walk_directories``.
+        ImageRefusedError: as for ``walk_directories``.
     """
     if exif[:2] in (b"II", b"MM"):
         try:

@@ -53,7 +53,7 @@ def segments(data: bytes, start: int = 0) -> Iterator[Segment]:
     repetition.
 
     Raises:
-        ImageRefused: more segments than any writer makes, each of which costs time.
+        ImageRefusedError: more segments than any writer makes, each of which costs time.
     """
     position = start + 2
     seen = 0

@@ -33,7 +33,7 @@ def to_rgb(image: Image.Image, data: bytes, colours: Conversion) -> NDArray[np.u
         colours: how its pixels become sRGB.
 
     Raises:
-        ImageRefused: damaged, too large, or with samples of fewer bits than it says.
+        ImageRefusedError: damaged, too large, or with samples of fewer bits than it says.
     """
     try:
         halves = depth.has_halves(image)

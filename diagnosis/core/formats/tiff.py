@@ -9,7 +9,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats.refusals import damaged, reduced_picture, require_size, several_frames
 from diagnosis.core.i18n import gettext_noop as _
 
@@ -108,8 +108,8 @@ def photograph(data: bytes) -> bytes:
     """``data`` with the photograph as its first and only directory.
 
     Raises:
-        ImageRefused: several photographs, none but reduced ones, unprocessed data of a camera's
-            sensor, samples of a kind that is not taken, or damaged directories.
+        ImageRefusedError: several photographs, none but reduced ones, unprocessed data of a
+            camera's sensor, samples of a kind that is not taken, or damaged directories.
     """
     if data[8:12].startswith(RAW_WITHIN):
         raise raw_photograph()
@@ -129,18 +129,18 @@ def photograph(data: bytes) -> bytes:
     return data if len(directories) == 1 else _alone(data, layout, start, directories[0], chosen)
 
 
-def raw_photograph() -> ImageRefused:
+def raw_photograph() -> ImageRefusedError:
     """A mosaic of the sensor's red, green and blue; how it becomes colours is the camera's."""
-    return ImageRefused(
+    return ImageRefusedError(
         "raw_photograph",
         _("The file is a camera's raw photograph, which has no colours until it is developed."),
         _("Develop it in the camera's program, and send it as a JPEG or TIFF file."),
     )
 
 
-def unreadable() -> ImageRefused:
+def unreadable() -> ImageRefusedError:
     """The photograph in the file is coded in a way that nobody here reads."""
-    return ImageRefused(
+    return ImageRefusedError(
         "tiff_coding",
         _("The picture in the TIFF file is coded in a way that cannot be read."),
         _("Export it as a JPEG or as a TIFF file with 8 bits a colour."),
@@ -221,7 +221,7 @@ def _require_samples(chosen: _Directory) -> None:
     if chosen.first(PLANAR) == 2:  # Pillow takes samples of 16 bits, each colour by itself, for 8
         taken = taken - {16}
     if BITS in chosen.entries and not (set(bits) <= taken and kinds <= {1, 4}):
-        raise ImageRefused(
+        raise ImageRefusedError(
             "sample_depth",
             _("The samples of the TIFF picture, of {bits} bits, are of a kind that is not taken."),
             _("Export the picture with 8 bits a colour, as JPEG, PNG or TIFF."),

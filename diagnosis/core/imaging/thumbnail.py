@@ -19,7 +19,7 @@ def thumbnail(data: bytes) -> bytes:
         A JPEG of the same shape whose longer side has at most ``LONGEST_SIDE`` pixels.
 
     Raises:
-        ImageRefused: the bytes cannot be decoded.
+        ImageRefusedError: the bytes cannot be decoded.
     """
     decoded = decode(data)
     factor = min(1.0, LONGEST_SIDE / max(decoded.width, decoded.height))

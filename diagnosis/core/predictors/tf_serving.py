@@ -22,7 +22,12 @@ from requests.adapters import HTTPAdapter
 from urllib3 import HTTPResponse
 from urllib3.exceptions import HTTPError
 
-from diagnosis.core.errors import ModelAway, ModelBusy, ModelUnavailable, PredictorError
+from diagnosis.core.errors import (
+    ModelAwayError,
+    ModelBusyError,
+    ModelUnavailableError,
+    PredictorError,
+)
 from diagnosis.core.imaging.contract import ModelContract
 from diagnosis.core.predictors import wire
 from diagnosis.core.predictors.addresses import Address, resolve
@@ -76,11 +81,11 @@ class Patience:
     status: float = 1.0
 
 
-class _TimedOut(ModelAway):
+class _TimedOutError(ModelAwayError):
     """It was sent, and nothing came back for as long as one waits."""
 
 
-class _StillQueued(ModelBusy):
+class _StillQueuedError(ModelBusyError):
     """It was sent, and the server, which answered others meanwhile, did not come to it in time."""
 
 
@@ -133,8 +138,8 @@ class TFServingPredictor:
         """See ``Predictor.predict``; up to ``BATCH`` images travel in one request.
 
         Raises:
-            ModelAway: no server answers.
-            ModelBusy: the servers, or this process, have too much to do.
+            ModelAwayError: no server answers.
+            ModelBusyError: the servers, or this process, have too much to do.
             PredictorError: as for ``wire.read_rows``.
         """
         check_images(images, self._contract)
@@ -155,7 +160,7 @@ class TFServingPredictor:
         """Whether it is worth asking: some server is not left alone just now. Sends nothing."""
         try:
             servers = self._known_servers()
-        except ModelAway:
+        except ModelAwayError:
             return False
         return any(server.circuit.state != "open" for server in servers)
 
@@ -163,7 +168,7 @@ class TFServingPredictor:
         """Whether some server says that it has loaded the version; asks them."""
         try:
             servers = self._known_servers()
-        except ModelAway:
+        except ModelAwayError:
             return False
         until = time.monotonic() + self._patience.status
         return any(self._state(server.address, until) == AVAILABLE for server in servers)
@@ -205,10 +210,10 @@ class TFServingPredictor:
         """Be one of the calls that this process has under way.
 
         Raises:
-            ModelBusy: none of the others ended in time.
+            ModelBusyError: none of the others ended in time.
         """
         if not self._turns.acquire(timeout=self._patience.turn):
-            raise ModelBusy(f"{self._model}: too many calls of this process are under way")
+            raise ModelBusyError(f"{self._model}: too many calls of this process are under way")
         try:
             yield
         finally:
@@ -252,7 +257,7 @@ class TFServingPredictor:
         """The servers behind all names, looked up again now and then.
 
         Raises:
-            ModelAway: no name has ever had an address.
+            ModelAwayError: no name has ever had an address.
         """
         with self._lock:
             due = time.monotonic() >= self._resolve_at
@@ -276,7 +281,7 @@ class TFServingPredictor:
             if unknown:
                 found += [address for address in self._servers if address not in found]
             if not found:
-                raise ModelAway(f"no address can be found for {', '.join(unknown)}")
+                raise ModelAwayError(f"no address can be found for {', '.join(unknown)}")
             self._servers = {
                 address: self._servers.get(address) or _Server(address, self._new_circuit())
                 for address in found
@@ -310,7 +315,8 @@ class TFServingPredictor:
         """Status and body of the answer to one request.
 
         Raises:
-            ModelAway: no whole answer came in time; ``_TimedOut`` where not even its beginning did.
+            ModelAwayError: no whole answer came in time; ``_TimedOutError`` where not even its
+                beginning did.
             PredictorError: the answer has no end.
         """
         prepared = request.prepare()
@@ -325,20 +331,20 @@ class TFServingPredictor:
             ) as response:
                 return response.status_code, _read_body(response.raw, until)
         except requests.ReadTimeout as error:
-            raise _TimedOut(_cause(error)) from error
+            raise _TimedOutError(_cause(error)) from error
         except (requests.RequestException, HTTPError, OSError) as error:
-            raise ModelAway(_cause(error)) from error
+            raise ModelAwayError(_cause(error)) from error
 
     def _summary(self, failures: Sequence[PredictorError]) -> PredictorError:
         """One error for all attempts of a call: busy, if only one of the servers was."""
         if not failures:
-            return ModelAway(
+            return ModelAwayError(
                 f"{self._model}: every server kept failing and is left alone for a moment"
             )
         message = f"{self._model}, {len(failures)} attempts: {failures[-1]}"
-        if all(isinstance(failure, ModelUnavailable) for failure in failures):
-            busy = any(isinstance(failure, ModelBusy) for failure in failures)
-            return ModelBusy(message) if busy else ModelAway(message)
+        if all(isinstance(failure, ModelUnavailableError) for failure in failures):
+            busy = any(isinstance(failure, ModelBusyError) for failure in failures)
+            return ModelBusyError(message) if busy else ModelAwayError(message)
         return PredictorError(message, permanent=all(failure.permanent for failure in failures))
 
     @property
@@ -360,16 +366,16 @@ def _judged(failure: PredictorError, circuit: Circuit, answered_before: int) -> 
     Args:
         answered_before: the circuit's ``answers`` when the call was sent.
     """
-    if isinstance(failure, _TimedOut) and circuit.answers > answered_before:
-        return _StillQueued(f"others were answered meanwhile; {failure}")
-    if not isinstance(failure, ModelBusy):
+    if isinstance(failure, _TimedOutError) and circuit.answers > answered_before:
+        return _StillQueuedError(f"others were answered meanwhile; {failure}")
+    if not isinstance(failure, ModelBusyError):
         circuit.failed()
     return failure
 
 
 def _worth_repeating(failure: PredictorError) -> bool:
     """Whether the same servers may be asked again: not where that would lengthen a queue."""
-    return not failure.permanent and not isinstance(failure, _StillQueued)
+    return not failure.permanent and not isinstance(failure, _StillQueuedError)
 
 
 def _read_body(raw: HTTPResponse, until: float) -> bytes:
@@ -380,7 +386,7 @@ def _read_body(raw: HTTPResponse, until: float) -> bytes:
         if len(body) > ANSWER_BYTES:
             raise PredictorError("the answer is longer than any can be", permanent=False)
         if time.monotonic() > until:
-            raise ModelAway("the answer took too long to arrive")
+            raise ModelAwayError("the answer took too long to arrive")
     return body
 
 

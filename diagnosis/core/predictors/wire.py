@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import numpy as np
 from numpy.typing import NDArray
 
-from diagnosis.core.errors import ModelAway, ModelBusy, PredictorError
+from diagnosis.core.errors import ModelAwayError, ModelBusyError, PredictorError
 
 QUEUE_FULL = "batch scheduling queue"  # of the 503 by which batching turns a call away
 QUOTED_AT_MOST = 160  # characters of a server's error: it may repeat the whole request
@@ -24,7 +24,7 @@ _NORMALISED = [
 ]
 
 
-class _NotANumber(ValueError):
+class _NotANumberError(ValueError):
     """JSON holds a bare NaN or Infinity, as TensorFlow Serving writes them."""
 
 
@@ -50,8 +50,8 @@ def read_rows(status: int, body: bytes, count: int, outputs: Sequence[str]) -> l
     """The answer to a request of ``count`` images: each row's ``outputs`` as float32.
 
     Raises:
-        ModelBusy: batching has no room for it (a 503 that says so).
-        ModelAway: the version is not loaded there, or what stands before it has no server (404,
+        ModelBusyError: batching has no room for it (a 503 that says so).
+        ModelAwayError: the version is not loaded there, or what stands before it has no server (404,
             other 503, 504).
         PredictorError: permanent if a well-formed answer does not hold what was asked for, for
             the same image would get it again. Anything else that is not an answer is not, a 400
@@ -60,13 +60,13 @@ def read_rows(status: int, body: bytes, count: int, outputs: Sequence[str]) -> l
     """
     if status in (404, 503, 504):
         said = quote(body)
-        kind = ModelBusy if status == 503 and QUEUE_FULL in said else ModelAway
+        kind = ModelBusyError if status == 503 and QUEUE_FULL in said else ModelAwayError
         raise kind(f"HTTP {status}: {said}")
     if status != 200:
         raise PredictorError(f"HTTP {status}: {quote(body)}", permanent=False)
     try:
         document = json.loads(body, parse_constant=_refuse)
-    except _NotANumber as error:
+    except _NotANumberError as error:
         raise PredictorError(f"the answer holds {error}", permanent=True) from error
     except (ValueError, RecursionError) as error:  # cut off, or not from a model server
         raise PredictorError(f"the answer is no JSON: {quote(body)}", permanent=False) from error
@@ -108,4 +108,4 @@ def quote(body: bytes) -> str:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise _NotANumber(constant)
+    raise _NotANumberError(constant)

@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from diagnosis.core.imaging.synthetic import CAPTION
 from diagnosis.demonstration.drawn_cases import demonstration_draw
+from diagnosis.fields.queue import screen_waiting
 from diagnosis.models import Diagnosis
-from diagnosis.tasks import screen_waiting
 
 
 class Command(BaseCommand):

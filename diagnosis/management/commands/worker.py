@@ -14,7 +14,7 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 from django.db import close_old_connections, connection
 
-from diagnosis.tasks import sweep, sweep_shadow
+from diagnosis.fields.queue import sweep, sweep_shadow
 from webapp.telemetry import metrics, tracing
 from webapp.unavailable import trouble_of
 

@@ -21,10 +21,10 @@ from diagnosis.cases.blinding import conceal, conceal_cases, is_kept
 from diagnosis.cases.corrections import corrections_of_patient, corrections_of_specimen
 from diagnosis.cases.reading_order import fields_in_order, next_unread, place_of
 from diagnosis.cases.selectors import case_of, latest_reviews, reviews_of
-from diagnosis.cases.services import CaseError, image_damaged
+from diagnosis.cases.services import image_damaged
 from diagnosis.core import decoding
 from diagnosis.core.aggregate import FieldCounts
-from diagnosis.core.errors import ImageRefused, ModelBusy, PredictorError
+from diagnosis.core.errors import ImageRefusedError, ModelBusyError, PredictorError
 from diagnosis.core.imaging.contract import LABELS
 from diagnosis.fields import intake as services
 from diagnosis.fields import selectors
@@ -35,14 +35,15 @@ from diagnosis.portal.busy import busy_response
 from diagnosis.portal.forms import AssignForm
 from diagnosis.portal.permissions import ADD, ASSIGN, VIEW, WITHDRAW
 from diagnosis.portal.sign_state import sign_state
-from diagnosis.portal.upload_form_set import BUSY, fields_upload
+from diagnosis.portal.upload_form import files_submit
 from diagnosis.portal.views.guide import guide_context
 from diagnosis.storage.images import damaged_of_specimen, image_read
-from diagnosis.storage.media import MediaDamaged, media_is_sound
+from diagnosis.storage.media import MediaDamagedError, media_is_sound
 from patients.models import Patient, Specimen
 from patients.selectors import specimens_found, validate_search
 from patients.services import listing_record
 from webapp.audit.services import audit_record
+from webapp.domain_error import DomainError
 from webapp.text.typed import isolated
 
 logger = logging.getLogger(__name__)
@@ -139,15 +140,12 @@ def diagnosis_assign(request: HttpRequest, pk: int) -> HttpResponse:
             services.diagnosis_assign(
                 actor=cast(User, request.user), diagnosis=diagnosis, specimen=specimen
             )
-        except services.AlreadyThere as already:
+        except services.AlreadyHeldError as already:
             where = gettext("It is diagnosis %(number)s.") % {"number": already.existing.pk}
             form.add_error("accession_number", f"{already} {where}")
-        except ImageRefused as refusal:
-            form.add_error(
-                "accession_number",
-                f"{wording.refusal_message(refusal)} {wording.refusal_fix(refusal)}",
-            )
-        except (ValueError, CaseError) as error:
+        except services.DemonstrationError as refusal:
+            form.add_error("accession_number", refusal.sentences)
+        except DomainError as error:
             form.add_error(None, str(error))
         else:
             belongs = gettext("The field now belongs to specimen %(number)s.")
@@ -165,7 +163,7 @@ def diagnosis_image(request: HttpRequest, pk: int) -> HttpResponse:
     diagnosis = get_object_or_404(Diagnosis, pk=pk)
     try:
         data = image_read(diagnosis)
-    except MediaDamaged as damage:
+    except MediaDamagedError as damage:
         return _placeholder(damage)
     return _image(request, diagnosis, data, diagnosis.media_type, size="full")
 
@@ -177,9 +175,9 @@ def diagnosis_thumbnail(request: HttpRequest, pk: int) -> HttpResponse:
     diagnosis = get_object_or_404(Diagnosis, pk=pk)
     try:
         small = decoding.thumbnail(image_read(diagnosis))
-    except MediaDamaged as damage:
+    except MediaDamagedError as damage:
         return _placeholder(damage)
-    except ImageRefused as refusal:
+    except ImageRefusedError as refusal:
         logger.error("The stored image of diagnosis %s: %s", diagnosis.pk, refusal.code)
         return _placeholder(None)
     return _image(request, diagnosis, small, "image/jpeg", size="thumbnail")
@@ -198,12 +196,12 @@ def diagnosis_activation(request: HttpRequest, pk: int) -> HttpResponse:
         return _sentence(wording.no_map(error.reason, diagnosis), 404)
     except PredictorError as error:
         logger.warning("No activation map of diagnosis %s: %s", diagnosis.pk, error)
-        if isinstance(error, ModelBusy):
+        if isinstance(error, ModelBusyError):
             return _sentence(gettext("The model is busy just now. Try again."), 503)
         return _sentence(gettext("The model cannot be reached just now. Try again."), 503)
-    except MediaDamaged as damage:
+    except MediaDamagedError as damage:
         return _placeholder(damage)
-    except ImageRefused as refusal:
+    except ImageRefusedError as refusal:
         logger.error("The stored image of diagnosis %s: %s", diagnosis.pk, refusal.code)
         return _placeholder(None)
     return _image(request, diagnosis, picture, "image/png", size="activation")
@@ -217,19 +215,20 @@ def _upload(request: HttpRequest, template: str, specimen: Specimen | None) -> H
     """
     if not request.user.has_perm(ADD):
         raise PermissionDenied
-    results = fields_upload(
+    results = files_submit(
         actor=cast(User, request.user),
         files=request.FILES.getlist(UPLOAD_FIELD),
         specimen=specimen,
         later="later" in request.POST,
     )
-    conceal((result.diagnosis for result in results if result.diagnosis), request.user)
+    submissions = [result.submission for result in results]
+    conceal((sent.diagnosis for sent in submissions if sent.diagnosis), request.user)
     # Refused first: they are what a person has to act on.
-    shown = sorted(results, key=lambda result: result.refusal is None)
+    shown = sorted(results, key=lambda result: result.submission.refusal is None)
     found = {"results": shown, "nothing_chosen": not results}
     if request.headers.get("X-Requested-With") == "fetch":
         # The script sends one file at a time, and one that finds no turn again.
-        busy = any(result.refusal and result.refusal.code == BUSY for result in results)
+        busy = any(sent.refusal and sent.refusal.code == services.BUSY for sent in submissions)
         return busy_response() if busy else render(request, "diagnosis/_upload_results.html", found)
     context = _specimen(request, specimen) if specimen else _unassigned(request)
     return render(request, template, {**context, **found})
@@ -342,7 +341,7 @@ def _page(request: HttpRequest, rows: QuerySet[Diagnosis]) -> Page[Diagnosis]:
     return page
 
 
-def _placeholder(damage: MediaDamaged | None) -> HttpResponse:
+def _placeholder(damage: MediaDamagedError | None) -> HttpResponse:
     """In place of a picture that is missing (404), or is not what was stored (409)."""
     drawing = render_to_string("diagnosis/image_damaged.svg")
     missing = damage is not None and not damage.found

@@ -25,13 +25,13 @@ from diagnosis.reports.content.view import sheet
 from diagnosis.reports.pdf import document as pdf
 from diagnosis.signing import services as signoff
 from diagnosis.storage.images import damaged_of_specimen
-from diagnosis.storage.media import MediaDamaged, media_read
+from diagnosis.storage.media import MediaDamagedError, media_read
 from webapp.audit.services import audit_record
 
 logger = logging.getLogger(__name__)
 
 
-class ReportDamaged(Exception):
+class ReportDamagedError(Exception):
     """A signed report is not what it was when it was signed."""
 
     names_nobody = True  # to be read in the log
@@ -57,7 +57,7 @@ def case_report(request: HttpRequest, accession: str) -> HttpResponse:
     """The report as a page: the last signed one, ``?number=N``, or the preliminary one."""
     try:
         shown = _shown(request, accession)
-    except ReportDamaged as error:
+    except ReportDamagedError as error:
         return _damaged(request, accession, error)
     if _is_kept(request, shown.case):
         return _read_first(request, shown.case)
@@ -87,7 +87,7 @@ def case_report_pdf(request: HttpRequest, accession: str) -> HttpResponse:
             data = pdf.render(shown.content, shown.signatures, preliminary=True)
         else:
             data = _stored(shown.report)
-    except ReportDamaged as error:
+    except ReportDamagedError as error:
         return _damaged(request, accession, error)
     _record(request, shown, "pdf")
     mark = "" if shown.report else "-preliminary"
@@ -102,7 +102,7 @@ def _shown(request: HttpRequest, accession: str) -> _Shown:
 
     Raises:
         Http404: there is no such case or report.
-        ReportDamaged: the content of the report has changed since.
+        ReportDamagedError: the content of the report has changed since.
     """
     case = get_object_or_404(
         Case.objects.select_related("specimen__patient"), specimen__accession_number=accession
@@ -118,7 +118,7 @@ def _shown(request: HttpRequest, accession: str) -> _Shown:
         content, signatures = signoff.draft(case)
         return _Shown(case, None, content, signatures)
     if hashlib.sha256(report.content.encode()).hexdigest() != report.content_sha256:
-        raise ReportDamaged(f"content of report {report.number} of case {case.pk} has changed")
+        raise ReportDamagedError(f"content of report {report.number} of case {case.pk} has changed")
     return _Shown(case, report, json.loads(report.content), list(report.signatures))
 
 
@@ -139,13 +139,13 @@ def _stored(report: Report) -> bytes:
     """The PDF that was made when the report was signed.
 
     Raises:
-        ReportDamaged: it is missing, or not the same any more.
+        ReportDamagedError: it is missing, or not the same any more.
     """
     what = f"PDF of report {report.number} of case {report.case_id}"
     try:
         return media_read(report.pdf_name, report.pdf_sha256)
-    except MediaDamaged as damage:
-        raise ReportDamaged(f"{what} {damage}") from damage
+    except MediaDamagedError as damage:
+        raise ReportDamagedError(f"{what} {damage}") from damage
 
 
 def _since(shown: _Shown) -> dict[str, Any]:
@@ -168,7 +168,7 @@ def _record(request: HttpRequest, shown: _Shown, form: str) -> None:
     )
 
 
-def _damaged(request: HttpRequest, accession: str, error: ReportDamaged) -> HttpResponse:
+def _damaged(request: HttpRequest, accession: str, error: ReportDamagedError) -> HttpResponse:
     logger.error("A signed report is not served: %s; see manage.py check_integrity", error)
     context = {"accession": accession, "title": gettext("This report cannot be shown")}
     return render(request, "diagnosis/report_damaged.html", context, status=500)

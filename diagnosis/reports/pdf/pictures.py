@@ -3,11 +3,11 @@
 import logging
 
 from diagnosis.core import decoding
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.models import Diagnosis
 from diagnosis.reports.content.snapshot import Document
 from diagnosis.storage.images import image_read
-from diagnosis.storage.media import MediaDamaged
+from diagnosis.storage.media import MediaDamagedError
 
 logger = logging.getLogger(__name__)
 
@@ -18,7 +18,7 @@ def field_pictures(content: Document) -> dict[int, bytes]:
     """A JPEG by number of each field whose stored image is still the one of ``content``.
 
     Raises:
-        DecodersBusy: others are decoded all the while.
+        DecodersBusyError: others are decoded all the while.
     """
     ids = [field["id"] for field in content["fields"]]
     rows = Diagnosis.objects.in_bulk(ids)
@@ -37,5 +37,5 @@ def _picture(diagnosis: Diagnosis | None, sha256: str) -> bytes | None:
         return None
     try:
         return decoding.thumbnail(image_read(diagnosis), wait_s=WAIT_S)
-    except (MediaDamaged, ImageRefused):
+    except (MediaDamagedError, ImageRefusedError):
         return None

@@ -13,9 +13,9 @@ from diagnosis.models.correction import STATED
 from diagnosis.reports.content.snapshot import content_sha256
 from diagnosis.reports.content.view import sheet
 from diagnosis.signing import services as signoff
-from patients.covering import ChangeRefused
+from patients.covering import ChangeRefusedError
 from patients.models import Patient, Specimen
-from patients.services import DeletionRefused, patient_delete, patient_update, specimen_update
+from patients.services import DeletionRefusedError, patient_delete, patient_update, specimen_update
 from tests.diagnosis.made.pictures import FakePredictor
 from tests.diagnosis.made.signing import add_fields, read_case, sign
 from webapp.audit.models import AuditEvent
@@ -72,11 +72,11 @@ def test_who_may_not_amend_changes_nothing_of_a_signed_case(
     actor, before = technician if who == "technician" else None, stored()
     specimen = case.specimen
     for changes in ({"patient": other}, *CHANGES):
-        with pytest.raises(ChangeRefused, match="by amendment alone") as refused:
+        with pytest.raises(ChangeRefusedError, match="by amendment alone") as refused:
             specimen_update(actor=actor, specimen=specimen, reason=REASON, **changes)
         assert refused.value.code == "signed"
     for changes in OF_PATIENT:
-        with pytest.raises(ChangeRefused, match="by amendment alone"):
+        with pytest.raises(ChangeRefusedError, match="by amendment alone"):
             patient_update(actor=actor, patient=specimen.patient, reason=REASON, **changes)
     assert stored() == before
 
@@ -84,7 +84,7 @@ def test_who_may_not_amend_changes_nothing_of_a_signed_case(
 def test_a_correction_needs_a_reason(case: Case, clinician: User, other: Patient) -> None:
     before = stored()
     for reason in ("", "   "):
-        with pytest.raises(ChangeRefused, match="give the reason") as refused:
+        with pytest.raises(ChangeRefusedError, match="give the reason") as refused:
             specimen_update(actor=clinician, specimen=case.specimen, patient=other, reason=reason)
         assert refused.value.code == "reason_missing"
     assert stored() == before
@@ -191,7 +191,7 @@ def test_a_correction_joins_an_amendment_that_is_open(
     case: Case, clinician: User, technician: User
 ) -> None:
     signoff.case_amend(actor=clinician, case=case, reason="A comment was missing.")
-    with pytest.raises(ChangeRefused):
+    with pytest.raises(ChangeRefusedError):
         specimen_update(actor=technician, specimen=case.specimen, stain="giemsa", reason=REASON)
     specimen_update(actor=clinician, specimen=case.specimen, stain="giemsa", reason=REASON)
     assert Amendment.objects.get().kind == "content"
@@ -231,7 +231,7 @@ def test_the_patient_that_a_specimen_came_from_is_kept(
 ) -> None:
     ada = case.specimen.patient
     specimen_update(actor=clinician, specimen=case.specimen, patient=other, reason=REASON)
-    with pytest.raises(DeletionRefused, match="before it was moved"), transaction.atomic():
+    with pytest.raises(DeletionRefusedError, match="before it was moved"), transaction.atomic():
         patient_delete(actor=clinician, patient=ada)
 
 

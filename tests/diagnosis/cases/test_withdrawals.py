@@ -10,9 +10,8 @@ from pytest_django import Settings
 from diagnosis.cases.reading_order import fields_in_order, next_unread
 from diagnosis.cases.services import CaseError, agree_with_all, review_create
 from diagnosis.cases.withdrawals import field_withdraw
-from diagnosis.core.errors import ImageRefused
 from diagnosis.core.state import Verdict
-from diagnosis.fields.intake import AlreadyThere, diagnosis_assign, diagnosis_create
+from diagnosis.fields.intake import AlreadyHeldError, diagnosis_assign, diagnosis_create
 from diagnosis.fields.selectors import (
     diagnoses_held,
     diagnoses_of_specimen,
@@ -29,6 +28,7 @@ from tests.diagnosis.killed.steps import actions_of, create_field, run_field
 from tests.diagnosis.made.pictures import FakePredictor, smear_jpeg
 from tests.diagnosis.made.signing import add_fields, read_case, sign
 from webapp.audit.append_only import AppendOnlyError
+from webapp.domain_error import DomainError
 
 pytestmark = pytest.mark.django_db
 REASON = "It is of another patient."
@@ -231,7 +231,7 @@ def test_the_same_upload_does_not_come_back_by_itself(case: Case, clinician: Use
     upload, specimen = smear_jpeg(7), case.specimen
     field = create_field(clinician, upload, specimen)
     withdraw(clinician, field)
-    with pytest.raises(ImageRefused) as refused:
+    with pytest.raises(DomainError) as refused:
         diagnosis_create(actor=clinician, upload=upload, specimen=specimen)
     assert refused.value.code == "withdrawn"
     assert "Unassigned fields" in refused.value.fix
@@ -242,7 +242,7 @@ def test_the_same_upload_does_not_come_back_by_itself(case: Case, clinician: Use
     assert diagnoses_held(specimen, [field.upload_sha256]) == [again]
     assert diagnosis_create(actor=clinician, upload=upload, specimen=specimen) == (again, False)
     third, _ = diagnosis_create(actor=clinician, upload=upload)
-    with pytest.raises(AlreadyThere):
+    with pytest.raises(AlreadyHeldError):
         diagnosis_assign(actor=clinician, diagnosis=third, specimen=specimen)
 
 

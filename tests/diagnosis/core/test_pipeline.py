@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from diagnosis.core.errors import ImageRefused, PredictorError
+from diagnosis.core.errors import ImageRefusedError, PredictorError
 from diagnosis.core.formats.decode import decode
 from diagnosis.core.imaging.contract import LABELS, ModelContract
 from diagnosis.core.imaging.preprocess import preprocess
@@ -109,7 +109,7 @@ def test_failures_pass_through(contract: ModelContract, smear: bytes) -> None:
     predictor.error = PredictorError("away", permanent=False)
     with pytest.raises(PredictorError):
         screen(smear, contract, predictor)
-    with pytest.raises(ImageRefused):
+    with pytest.raises(ImageRefusedError):
         screen(smear[:-500], contract, FakePredictor(contract))
 
 

@@ -10,7 +10,6 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 from rest_framework.test import APIClient
 
-from diagnosis.core.errors import ImageRefused
 from diagnosis.core.imaging.synthetic import draw_smear
 from diagnosis.core.state import Status
 from diagnosis.demonstration import drawn_cases as demonstration
@@ -22,6 +21,7 @@ from patients.models import Patient, Specimen
 from patients.services import specimen_update
 from tests.diagnosis.portal import records
 from tests.product import ROOT
+from webapp.domain_error import DomainError
 
 pytestmark = pytest.mark.django_db
 WORDS = "Demonstration · drawn, not a patient"
@@ -122,9 +122,9 @@ def test_no_photograph_comes_into_it(
     drawn: list[Specimen], clinician: User, client_signed_in: Client, api: APIClient
 ) -> None:
     lone = records.screened(clinician, None)
-    with pytest.raises(ImageRefused, match="drawings alone"):
+    with pytest.raises(DomainError, match="drawings alone"):
         diagnosis_create(actor=clinician, upload=records.png(), specimen=drawn[0])
-    with pytest.raises(ImageRefused, match="drawings alone"):
+    with pytest.raises(DomainError, match="drawings alone"):
         diagnosis_assign(actor=clinician, diagnosis=lone, specimen=drawn[0])
     page = client_signed_in.post(f"/diagnoses/{lone.pk}/assign", {"accession_number": "DEMO-1"})
     assert "holds drawings alone. Register a patient" in page.content.decode()

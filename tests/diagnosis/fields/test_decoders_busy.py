@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from diagnosis.cases.services import CaseError
 from diagnosis.core import decoding
 from diagnosis.core.decoding.budget import Budget
-from diagnosis.core.errors import DecodersBusy
+from diagnosis.core.errors import DecodersBusyError
 from diagnosis.core.formats.refusals import MAX_PIXELS
 from diagnosis.core.state import Status
 from diagnosis.fields import intake as services
@@ -127,7 +127,7 @@ def test_a_costly_file_is_refused_while_others_are_decoded(
 ) -> None:
     with busy():
         refused(post(api, TOO_COSTLY["tiff: directories"]), 422, "too_costly")
-        with pytest.raises(DecodersBusy):
+        with pytest.raises(DecodersBusyError):
             services.diagnosis_create(actor=clinician, upload=smear_jpeg())
 
 

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db import IntegrityError, connection, transaction
 from django.utils import timezone
 
-from diagnosis.core.errors import ImageRefused, PredictorError
+from diagnosis.core.errors import ImageRefusedError, PredictorError
 from diagnosis.core.state import ALLOWED, Headline, Status
 from diagnosis.fields import intake as services
 from diagnosis.fields import screening
@@ -74,7 +74,7 @@ def test_uploads_that_differ_in_metadata_only_share_a_file(
 
 
 def test_what_is_no_image_leaves_nothing(clinician: User, smear: bytes) -> None:
-    with pytest.raises(ImageRefused):
+    with pytest.raises(ImageRefusedError):
         services.diagnosis_create(actor=clinician, upload=smear[:-400])
     assert not Diagnosis.objects.exists()
     assert not AuditEvent.objects.exists()
@@ -366,7 +366,7 @@ def test_a_specimen_does_not_get_the_same_upload_twice(
 ) -> None:
     existing = create_field(clinician, smear, specimen)
     unassigned = create_field(clinician, smear)
-    with pytest.raises(services.AlreadyThere) as caught:
+    with pytest.raises(services.AlreadyHeldError) as caught:
         services.diagnosis_assign(actor=clinician, diagnosis=unassigned, specimen=specimen)
     assert caught.value.existing == existing
     unassigned.refresh_from_db()

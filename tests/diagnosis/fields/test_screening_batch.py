@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from diagnosis.core import pipeline
 from diagnosis.core.errors import (
     ContractError,
-    ModelAway,
-    ModelBusy,
-    ModelUnavailable,
+    ModelAwayError,
+    ModelBusyError,
+    ModelUnavailableError,
     PredictorError,
 )
 from diagnosis.core.predictors.base import Prediction
@@ -118,9 +118,11 @@ def test_one_that_the_model_chokes_on_costs_the_others_nothing(
     assert calls == [4, 1, 1, 1, 1]
 
 
-@pytest.mark.parametrize("error", [ModelAway("connection refused"), ModelBusy("queue is full")])
+@pytest.mark.parametrize(
+    "error", [ModelAwayError("connection refused"), ModelBusyError("queue is full")]
+)
 def test_a_model_that_is_away_or_busy_costs_no_attempt(
-    clinician: User, smear: bytes, predictor: FakePredictor, error: ModelUnavailable
+    clinician: User, smear: bytes, predictor: FakePredictor, error: ModelUnavailableError
 ) -> None:
     diagnosis = create_field(clinician, smear)
     predictor.error = error
@@ -142,7 +144,7 @@ def test_while_the_model_is_away_what_waits_is_not_touched(
     clinician: User, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deferred(clinician, smears(3))
-    predictor.error = ModelAway("connection refused")
+    predictor.error = ModelAwayError("connection refused")
     assert screening.diagnoses_run_due() == 0
     assert set(Diagnosis.objects.values_list("attempts", "lease_until")) == {(0, None)}
 
@@ -156,12 +158,14 @@ def test_while_the_model_is_away_what_waits_is_not_touched(
     assert screening.diagnoses_run_due() == 3
 
 
-@pytest.mark.parametrize("error", [ModelAway("connection reset"), ModelBusy("queue is full")])
+@pytest.mark.parametrize(
+    "error", [ModelAwayError("connection reset"), ModelBusyError("queue is full")]
+)
 def test_a_model_that_goes_away_or_is_busy_within_the_batch(
     clinician: User,
     predictor: FakePredictor,
     monkeypatch: pytest.MonkeyPatch,
-    error: ModelUnavailable,
+    error: ModelUnavailableError,
 ) -> None:
     deferred(clinician, smears(3))
     predictor.error = error
@@ -177,7 +181,7 @@ def test_a_rejected_field_does_not_wait_for_a_model_that_is_away(
     clinician: User, predictor: FakePredictor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     deferred(clinician, [smear_jpeg(1), document_jpeg(), smear_jpeg(2)])
-    predictor.error = ModelAway("connection reset")
+    predictor.error = ModelAwayError("connection reset")
     monkeypatch.setattr(predictor, "is_ready", lambda: True)
     screening.diagnoses_run_due()
     assert statuses() == ["received", "refused", "received"]

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.core.management import call_command
 from pytest_django import Settings
 
-from diagnosis.core.errors import ModelAway, PredictorError
+from diagnosis.core.errors import ModelAwayError, PredictorError
 from diagnosis.core.predictors.store import Live, live_path
 from diagnosis.fields.shadow import cohens_kappa, shadow_agreement, shadow_run
 from diagnosis.models import Diagnosis, ShadowAnswer
@@ -105,7 +105,7 @@ def test_a_candidate_that_is_away_is_asked_later(
     clinician: User, stable: FakePredictor, candidate: FakePredictor
 ) -> None:
     screened(clinician, smear_jpeg(1))
-    candidate.error = ModelAway("connection refused")
+    candidate.error = ModelAwayError("connection refused")
     assert shadow_run() == 0
     candidate.error = None
     assert shadow_run() == 1

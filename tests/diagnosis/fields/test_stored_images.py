@@ -15,7 +15,7 @@ from diagnosis.fields.intake import diagnosis_create
 from diagnosis.models import Case, Diagnosis, Report, Review
 from diagnosis.signing.blockers import signing_blockers
 from diagnosis.storage.images import DAMAGED, image_read
-from diagnosis.storage.media import MediaDamaged, media_is_sound, media_path, media_read
+from diagnosis.storage.media import MediaDamagedError, media_is_sound, media_path, media_read
 from patients.models import Specimen
 from tests.diagnosis.killed.steps import actions_of, create_field, make_due, run_field
 from tests.diagnosis.made.pictures import FakePredictor, smear_jpeg
@@ -79,7 +79,7 @@ def test_damage_is_refused_counted_logged_and_put_on_record_once(
 ) -> None:
     field, before = damaged(case, damage), counted()
     for _ in range(2):
-        with pytest.raises(MediaDamaged), caplog.at_level(logging.ERROR):
+        with pytest.raises(MediaDamagedError), caplog.at_level(logging.ERROR):
             image_read(field)
     assert not media_is_sound(field.image_name, field.image_sha256)
     assert counted() == before + 2
@@ -91,7 +91,7 @@ def test_damage_of_another_kind_is_put_on_record_again(case: Case) -> None:
     field = damaged(case, swap)
     for damage in (swap, cut):
         damage(media_path(field.image_name))
-        with pytest.raises(MediaDamaged):
+        with pytest.raises(MediaDamagedError):
             image_read(field)
     assert actions_of(field).count(DAMAGED) == 2
 
@@ -194,6 +194,6 @@ def test_a_report_s_file_is_checked_in_the_same_way(
     assert report
     before = DAMAGED_FILES.labels("reports")._value.get()
     flip_one_bit(media_path(report.pdf_name))
-    with pytest.raises(MediaDamaged, match="has changed"):
+    with pytest.raises(MediaDamagedError, match="has changed"):
         media_read(report.pdf_name, report.pdf_sha256)
     assert DAMAGED_FILES.labels("reports")._value.get() == before + 1

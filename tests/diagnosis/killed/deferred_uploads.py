@@ -28,7 +28,7 @@ def send(folder: Path, first: int, count: int) -> None:
     from django.contrib.auth.models import User
 
     from diagnosis.fields.intake import diagnosis_create
-    from diagnosis.tasks import wake_worker
+    from diagnosis.fields.queue import wake_worker
 
     actor = User.objects.get(username="sender")
     for number in range(first, first + count):

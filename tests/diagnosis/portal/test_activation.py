@@ -10,7 +10,7 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django import Settings
 
-from diagnosis.core.errors import ModelAway, ModelBusy, ModelUnavailable
+from diagnosis.core.errors import ModelAwayError, ModelBusyError, ModelUnavailableError
 from diagnosis.core.formats.decode import decode
 from diagnosis.core.imaging.contract import CONTRACT_FILE
 from diagnosis.core.imaging.heatmap import heat_map
@@ -171,15 +171,15 @@ def live(store: Path, stable: int, previous: int | None = None) -> None:
 @pytest.mark.parametrize(
     ("error", "sentence"),
     [
-        (ModelAway("nobody there"), "The model cannot be reached just now. Try again."),
-        (ModelBusy("queue is full"), "The model is busy just now. Try again."),
+        (ModelAwayError("nobody there"), "The model cannot be reached just now. Try again."),
+        (ModelBusyError("queue is full"), "The model is busy just now. Try again."),
     ],
 )
 def test_a_model_that_is_away_or_busy_is_no_missing_map(
     client_signed_in: Client,
     diagnosis: Diagnosis,
     monkeypatch: pytest.MonkeyPatch,
-    error: ModelUnavailable,
+    error: ModelUnavailableError,
     sentence: str,
 ) -> None:
     def unavailable(*images: object) -> None:

@@ -14,10 +14,10 @@ from pytest_django import Settings
 
 from diagnosis.core.imaging.contract import ModelContract
 from diagnosis.core.predictors.base import Explanation, Prediction
+from diagnosis.fields.queue import screen_waiting
 from diagnosis.fields.selectors import diagnoses_due
 from diagnosis.models import Diagnosis
-from diagnosis.portal.upload_form_set import FEW
-from diagnosis.tasks import screen_waiting
+from diagnosis.portal.upload_form import FEW
 from patients.models import Specimen
 from tests.diagnosis.made import dicom_files
 from tests.diagnosis.made.pictures import live

@@ -17,6 +17,7 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from diagnosis.cases.services import review_create
 from diagnosis.cases.withdrawals import field_withdraw
 from diagnosis.core.state import Verdict
+from diagnosis.fields.queue import screen_waiting
 from diagnosis.models import (
     Amendment,
     Conclusion,
@@ -28,7 +29,6 @@ from diagnosis.models import (
 )
 from diagnosis.roles import ADMINISTRATOR, AUDITOR, HAEMATOLOGIST, TECHNICIAN
 from diagnosis.signing.services import case_amend
-from diagnosis.tasks import screen_waiting
 from patients.models import Patient, Specimen
 from patients.services import specimen_update
 from tests.diagnosis.made.signing import sign

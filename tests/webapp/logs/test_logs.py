@@ -19,10 +19,10 @@ from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from diagnosis.core.errors import ContractError, ImageRefused, PredictorError
+from diagnosis.core.errors import ContractError, ImageRefusedError, PredictorError
 from diagnosis.fields.intake import diagnosis_create
+from diagnosis.fields.queue import screen_waiting
 from diagnosis.fields.screening import diagnosis_run
-from diagnosis.tasks import screen_waiting
 from patients.models import Patient, Specimen
 from tests.diagnosis.killed.steps import make_due
 from tests.diagnosis.made.pictures import smear_jpeg
@@ -203,7 +203,10 @@ def test_no_failure_of_the_worker_names_a_person(
     [
         (PredictorError("the server is away", permanent=False), "the server is away"),
         (ContractError("promote a version"), "promote a version"),
-        (ImageRefused("cut_off", "It is cut off.", "Send it all."), "cut_off: It is cut off. Se"),
+        (
+            ImageRefusedError("cut_off", "It is cut off.", "Send it all."),
+            "cut_off: It is cut off. Se",
+        ),
         (OSError(28, "No space left on device", FILE), "No space left on device"),
         (OSError(FILE), "…"),
         (OperationalError("database is locked"), "database is locked"),

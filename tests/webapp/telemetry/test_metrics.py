@@ -17,7 +17,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from diagnosis.core.errors import ModelBusy, PredictorError
+from diagnosis.core.errors import ModelBusyError, PredictorError
 from diagnosis.core.state import Status
 from diagnosis.fields import instrumentation as observed
 from diagnosis.models import Diagnosis
@@ -145,7 +145,7 @@ def test_refused_fields_are_counted_by_failing_check(
     [
         (PredictorError("nonsense", permanent=True), "permanent"),
         (PredictorError("away", permanent=False), "transient"),
-        (ModelBusy("queue is full"), "busy"),
+        (ModelBusyError("queue is full"), "busy"),
     ],
 )
 def test_a_model_that_fails(

@@ -8,7 +8,7 @@ import pytest
 
 from diagnosis.core import decoding
 from diagnosis.core.decoding.turns import Turns
-from diagnosis.core.errors import DecodersBusy, ImageRefused
+from diagnosis.core.errors import DecodersBusyError, ImageRefusedError
 from diagnosis.core.formats.decode import to_stored
 from diagnosis.core.formats.refusals import MAX_PIXELS
 from diagnosis.core.imaging.contract import ModelContract
@@ -75,7 +75,7 @@ def test_results_are_those_of_the_pure_functions(contract: ModelContract) -> Non
 
 @pytest.mark.parametrize("kind", TOO_COSTLY | TOO_MANY_SCANS)
 def test_what_can_be_refused_without_decoding_needs_no_process(kind: str, apart: _Process) -> None:
-    with pytest.raises(ImageRefused):
+    with pytest.raises(ImageRefusedError):
         decoding.to_stored((TOO_COSTLY | TOO_MANY_SCANS)[kind])
     assert not apart.asked
 
@@ -91,7 +91,7 @@ def test_pictures_in_this_process_are_limited_by_their_pixels(
         decoding.to_stored(large)
     with turns.turn(2 * 900 * 1200 + 1, 0):
         decoding.to_stored(smear_jpeg(1, 240, 320))
-        with pytest.raises(DecodersBusy):
+        with pytest.raises(DecodersBusyError):
             decoding.to_stored(large)
 
 
@@ -100,7 +100,7 @@ def test_one_picture_at_a_time_is_decoded_apart(
 ) -> None:
     monkeypatch.setattr(decoding, "WAIT_S", 0.0)
     with decoding._decoders.apart.turn(1, 0):
-        with pytest.raises(DecodersBusy):
+        with pytest.raises(DecodersBusyError):
             decoding.thumbnail(READABLE["png"])
         assert decoding.thumbnail(READABLE["jpeg"])  # does not wait for the others
     assert not apart.asked
@@ -136,7 +136,7 @@ def test_large_pictures_do_not_take_every_thread(
         behind = threading.Thread(target=decoding.thumbnail, args=(_declared(7000),))
         behind.start()
         wait_until(lambda: decoders.apart._waiting)
-        with pytest.raises(DecodersBusy):
+        with pytest.raises(DecodersBusyError):
             decoding.thumbnail(_declared(7000))
         assert not apart.asked
     behind.join(WITHIN_S)

@@ -12,7 +12,7 @@ import pytest
 from diagnosis.core.decoding import process as decoding_process
 from diagnosis.core.decoding.budget import Budget, budget
 from diagnosis.core.decoding.process import COMMAND, ROOT, DecodingProcess
-from diagnosis.core.errors import DecodersBusy, ImageRefused
+from diagnosis.core.errors import DecodersBusyError, ImageRefusedError
 from diagnosis.core.formats.decode import to_stored
 from diagnosis.core.formats.refusals import MAX_PIXELS
 from diagnosis.core.imaging.contract import ModelContract
@@ -51,7 +51,7 @@ def allowed(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def _refusal(process: DecodingProcess, job: str, *arguments: Any, pixels: int = 0) -> str:
-    with pytest.raises(ImageRefused) as caught:
+    with pytest.raises(ImageRefusedError) as caught:
         process.run(job, arguments, pixels)
     return caught.value.code
 
@@ -73,9 +73,9 @@ def test_every_job_crosses_over_whole(process: DecodingProcess, contract: ModelC
 
 
 def test_a_refusal_crosses_over_whole(process: DecodingProcess) -> None:
-    with pytest.raises(ImageRefused) as caught:
+    with pytest.raises(ImageRefusedError) as caught:
         process.run("to_stored", (READABLE["png"][:-3000],), 0)
-    with pytest.raises(ImageRefused) as expected:
+    with pytest.raises(ImageRefusedError) as expected:
         to_stored(READABLE["png"][:-3000])
     for part in ("code", "message", "fix", "template", "figures"):
         assert getattr(caught.value, part) == getattr(expected.value, part)
@@ -145,7 +145,7 @@ def test_a_process_that_gets_no_time_says_nothing_of_the_picture(
     monkeypatch.setattr(decoding_process, "COMMAND", idle)
     allowed(Budget(cpu_s=1.0, memory=2**31, wall_s=0.2))
     process = DecodingProcess()
-    with pytest.raises(DecodersBusy):
+    with pytest.raises(DecodersBusyError):
         process.run("to_stored", (LARGE,), 0)
     assert process._child is None
 

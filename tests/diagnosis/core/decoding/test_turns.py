@@ -5,7 +5,7 @@ from contextlib import ExitStack
 import pytest
 
 from diagnosis.core.decoding.turns import Turns
-from diagnosis.core.errors import DecodersBusy
+from diagnosis.core.errors import DecodersBusyError
 
 PATIENCE_S = 120.0
 
@@ -43,7 +43,7 @@ def _until(condition: Callable[[], bool]) -> None:
 
 def test_as_many_enter_as_their_weights_allow() -> None:
     turns = Turns(10, 100, places=9)
-    with turns.turn(4, 0), turns.turn(6, 0), pytest.raises(DecodersBusy), turns.turn(1, 0):
+    with turns.turn(4, 0), turns.turn(6, 0), pytest.raises(DecodersBusyError), turns.turn(1, 0):
         pass
     with turns.turn(10, 0):
         pass
@@ -51,9 +51,9 @@ def test_as_many_enter_as_their_weights_allow() -> None:
 
 def test_what_weighs_more_than_all_enters_alone() -> None:
     turns = Turns(10, 100, places=9)
-    with turns.turn(50, 0), pytest.raises(DecodersBusy), turns.turn(1, 0):
+    with turns.turn(50, 0), pytest.raises(DecodersBusyError), turns.turn(1, 0):
         pass
-    with turns.turn(1, 0), pytest.raises(DecodersBusy), turns.turn(50, 0):
+    with turns.turn(1, 0), pytest.raises(DecodersBusyError), turns.turn(50, 0):
         pass
 
 
@@ -86,7 +86,7 @@ def test_who_gives_up_makes_room_for_who_stands_behind() -> None:
     turns, order = Turns(10, 100, places=9), list[int]()
     with ExitStack() as stack:
         stack.enter_context(turns.turn(6, 0))
-        with pytest.raises(DecodersBusy):
+        with pytest.raises(DecodersBusyError):
             stack.enter_context(turns.turn(8, 0.01))
         light = _Visitor(turns, 2, order)
         assert light.inside.wait(PATIENCE_S)
@@ -98,7 +98,7 @@ def test_who_would_wait_behind_too_much_is_turned_away_at_once() -> None:
     with turns.turn(10, 0):
         waiting = _Visitor(turns, 6, order)
         _until(lambda: len(turns._waiting) == 1)
-        with pytest.raises(DecodersBusy), turns.turn(5, PATIENCE_S):
+        with pytest.raises(DecodersBusyError), turns.turn(5, PATIENCE_S):
             pass
         light = _Visitor(turns, 4, order)
         _until(lambda: len(turns._waiting) == 2)
@@ -111,7 +111,7 @@ def test_who_would_wait_behind_too_much_is_turned_away_at_once() -> None:
 
 def test_alone_means_alone_whatever_it_weighs() -> None:
     turns = Turns(10, 100, places=9, alone=True)
-    with turns.turn(1, 0), pytest.raises(DecodersBusy), turns.turn(1, 0):
+    with turns.turn(1, 0), pytest.raises(DecodersBusyError), turns.turn(1, 0):
         pass
     with turns.turn(1, 0):
         pass
@@ -122,7 +122,7 @@ def test_no_more_wait_than_there_are_places() -> None:
     with turns.turn(1, 0):
         waiting = _Visitor(turns, 1, order)
         _until(lambda: len(turns._waiting) == 1)
-        with pytest.raises(DecodersBusy), turns.turn(1, PATIENCE_S):
+        with pytest.raises(DecodersBusyError), turns.turn(1, PATIENCE_S):
             pass
     assert waiting.inside.wait(PATIENCE_S)
     waiting.leave()

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats.bounds import Structure, inspect
 from diagnosis.core.formats.decode import decode, to_stored
 from diagnosis.core.formats.refusals import MAX_PIXELS
@@ -22,8 +22,8 @@ from tests.diagnosis.made.pictures import encode, smear_jpeg
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
-def _refusal(data: bytes) -> ImageRefused:
-    with pytest.raises(ImageRefused) as caught:
+def _refusal(data: bytes) -> ImageRefusedError:
+    with pytest.raises(ImageRefusedError) as caught:
         to_stored(data)
     return caught.value
 
@@ -115,7 +115,7 @@ def test_damaged_files_are_left_to_the_decoders(kind: str, seed: int) -> None:
     data = bytearray(READABLE[kind])
     for _ in range(dice.choice([1, 10, 100])):
         data[dice.randrange(len(data))] = dice.choice([0, 1, 127, 255])
-    with contextlib.suppress(ImageRefused):
+    with contextlib.suppress(ImageRefusedError):
         assert 0 <= inspect(bytes(data[: dice.randrange(len(data))])).pixels <= MAX_PIXELS
 
 

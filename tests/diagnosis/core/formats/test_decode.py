@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from PIL import Image, ImageFile, TiffImagePlugin
 
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats.decode import decode, strip_jpeg_metadata, to_stored
 from diagnosis.core.formats.refusals import MAX_PIXELS
 from diagnosis.core.imaging.synthetic import draw_smear
@@ -122,7 +122,7 @@ ANIMATED = {
 
 
 def _refusal(data: bytes) -> str:
-    with pytest.raises(ImageRefused) as caught:
+    with pytest.raises(ImageRefusedError) as caught:
         decode(data)
     assert caught.value.message.endswith(".")
     assert caught.value.fix.endswith(".")
@@ -333,7 +333,7 @@ def test_a_jpeg_cut_anywhere_is_refused() -> None:
     for kind in ("jpeg", "progressive jpeg", "cmyk jpeg (Adobe)", "jpeg with restart markers"):
         data = READABLE[kind]
         for length in [*range(0, 700, 13), *range(700, len(data) - 30, 211), len(data) - 1]:
-            with pytest.raises(ImageRefused):
+            with pytest.raises(ImageRefusedError):
                 to_stored(data[:length])
 
 
@@ -343,7 +343,7 @@ def test_a_cut_file_is_refused_or_lost_nothing_of_its_pixels(kind: str, share: f
     data = READABLE[kind]
     try:
         rest = decode(data[: int(share * len(data))])
-    except ImageRefused:
+    except ImageRefusedError:
         return
     np.testing.assert_array_equal(rest.rgb, decode(data).rgb)
 
@@ -355,7 +355,7 @@ def test_a_cut_file_is_refused_or_lost_nothing_of_its_pixels(kind: str, share: f
 )
 @example(data=b"\xff\xd9", magic=b"\xff\xd8\xff\xe0")
 def test_random_bytes_are_refused_and_never_raise_anything_else(data: bytes, magic: bytes) -> None:
-    with contextlib.suppress(ImageRefused):
+    with contextlib.suppress(ImageRefusedError):
         to_stored(magic + data)
 
 
@@ -370,6 +370,6 @@ def test_damaged_files_never_raise_anything_else(kind: str, seed: int) -> None:
         data[dice.randrange(min(len(data), within))] = dice.choice([0, 1, 127, 255])
     try:
         stored = to_stored(bytes(data))
-    except ImageRefused:
+    except ImageRefusedError:
         return
     np.testing.assert_array_equal(decode(stored.data).rgb, decode(bytes(data)).rgb)

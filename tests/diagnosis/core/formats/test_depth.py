@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats.decode import decode, to_stored
 from diagnosis.core.imaging.synthetic import draw_smear
 from tests.diagnosis.made.tiff_files import SHORT, Page, tiff
@@ -66,7 +66,7 @@ def test_grey_becomes_eight_bits_by_division(kind: str) -> None:
 @pytest.mark.parametrize("kind", [*CODINGS, *GREY])
 def test_samples_that_nobody_scaled_are_named_and_no_lamp_is_blamed(kind: str, bits: int) -> None:
     data = (CODINGS | GREY)[kind](SIXTEEN >> (16 - bits))
-    with pytest.raises(ImageRefused, match=rf"sample_depth: .*at most {bits} bits") as caught:
+    with pytest.raises(ImageRefusedError, match=rf"sample_depth: .*at most {bits} bits") as caught:
         to_stored(data)
     assert "lamp" not in caught.value.fix
 

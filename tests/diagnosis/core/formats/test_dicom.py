@@ -17,7 +17,7 @@ from PIL import Image
 from pydicom.encaps import encapsulate
 from pydicom.uid import JPEG2000, JPEGBaseline8Bit, RLELossless
 
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats.decode import decode, to_stored
 from tests.counting import steps_of
 from tests.diagnosis.made import dicom_files
@@ -38,7 +38,7 @@ def _refusal(data: bytes) -> str:
 
 
 def _refusal_by(take: Callable[[bytes], object], data: bytes) -> str:
-    with pytest.raises(ImageRefused) as caught:
+    with pytest.raises(ImageRefusedError) as caught:
         take(data)
     assert caught.value.message.endswith(".")
     assert caught.value.fix.endswith(".")
@@ -281,7 +281,7 @@ def test_a_file_cut_anywhere_is_refused_or_lost_nothing_of_its_pixels() -> None:
         data = READABLE[kind]
         whole = decode(data).rgb
         for length in [*range(132, 900, 17), *range(900, len(data), len(data) // 40)]:
-            with contextlib.suppress(ImageRefused):
+            with contextlib.suppress(ImageRefusedError):
                 np.testing.assert_array_equal(decode(data[:length]).rgb, whole, err_msg=kind)
 
 
@@ -305,7 +305,7 @@ def test_damaged_files_never_raise_anything_else(kind: str, seed: int) -> None:
         del data[dice.randrange(132, len(data)) :]
     try:
         stored = to_stored(bytes(data))
-    except ImageRefused:
+    except ImageRefusedError:
         return
     np.testing.assert_array_equal(decode(stored.data).rgb, decode(bytes(data)).rgb)
 
@@ -314,7 +314,7 @@ def test_damaged_files_never_raise_anything_else(kind: str, seed: int) -> None:
 @given(noise=st.binary(max_size=2000), kept=st.integers(132, 900))
 @example(noise=b"", kept=132)
 def test_noise_after_a_true_beginning_is_refused(noise: bytes, kept: int) -> None:
-    with contextlib.suppress(ImageRefused):
+    with contextlib.suppress(ImageRefusedError):
         to_stored(READABLE["explicit"][:kept] + noise)
 
 

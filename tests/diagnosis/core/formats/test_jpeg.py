@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats.decode import decode, to_stored
 from diagnosis.core.formats.jpeg import (
     MAX_INTERVALS,
@@ -140,14 +140,14 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 @pytest.mark.parametrize("damage", DAMAGE)
 @pytest.mark.parametrize("kind", ["plain", "rotated", "cmyk", "grey"])
 def test_damage_is_still_refused(kind: str, damage: str) -> None:
-    with pytest.raises(ImageRefused, match="damaged_image"):
+    with pytest.raises(ImageRefusedError, match="damaged_image"):
         to_stored(DAMAGE[damage](CLEAN[kind]))
 
 
 def test_what_would_cost_much_is_not_walked_through() -> None:
     data = CLEAN["plain"]
     comments = data[:2] + b"\xff\xfe\0\2" * (MAX_SEGMENTS + 1) + data[2:]
-    with pytest.raises(ImageRefused, match="too_costly"):
+    with pytest.raises(ImageRefusedError, match="too_costly"):
         to_stored(comments)
     intervals = b"\0\xff\xd1" * (MAX_INTERVALS + 1)
     assert list(without_surplus(data[:-2] + intervals + data[-2:])) == []
@@ -161,7 +161,7 @@ def test_a_lost_interval_is_refused() -> None:
         data[: first + 2] + data[second:],
         data[: first + 2] + bytes(second - first - 2) + data[second:],
     ):
-        with pytest.raises(ImageRefused, match="damaged_image"):
+        with pytest.raises(ImageRefusedError, match="damaged_image"):
             to_stored(lost)
 
 
@@ -169,17 +169,17 @@ def test_a_pass_whose_marker_is_damaged_is_not_taken_for_surplus() -> None:
     data = CLEAN["progressive"]
     passes = [one for one in segments(data) if one.marker == 0xDA]
     for one in passes[1:]:
-        with pytest.raises(ImageRefused, match="damaged_image"):
+        with pytest.raises(ImageRefusedError, match="damaged_image"):
             to_stored(data[: one.start] + b"\0\0" + data[one.start + 2 :])
 
 
 def test_a_jpeg_in_front_of_the_photograph_is_not_judged() -> None:
     small = encode("JPEG", IMAGE.resize((80, 60)))
     for first, later in ((small, CLEAN["plain"]), (small, CLEAN["progressive"])):
-        with pytest.raises(ImageRefused, match="reduced_picture"):
+        with pytest.raises(ImageRefusedError, match="reduced_picture"):
             decode(first + bytes(20) + later)
     preview_first = encode("MPO", IMAGE.resize((80, 60)), save_all=True, append_images=[IMAGE])
-    with pytest.raises(ImageRefused, match="reduced_picture"):
+    with pytest.raises(ImageRefusedError, match="reduced_picture"):
         decode(preview_first)
 
 
@@ -189,6 +189,6 @@ def test_zeros_anywhere_are_harmless_or_refused(kind: str, seed: int) -> None:
     """What is kept of a file decodes to the same as the file, wherever the zeros fell."""
     dice = random.Random(seed)
     data = _put(CLEAN[kind], bytes(dice.choice([1, 4, 300])), [dice.randrange(len(CLEAN[kind]))])
-    with contextlib.suppress(ImageRefused):
+    with contextlib.suppress(ImageRefusedError):
         stored = to_stored(data)
         np.testing.assert_array_equal(decode(stored.data).rgb, decode(data).rgb)

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from diagnosis.core.colour_profiles.icc import adobe_rgb
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats.decode import decode, to_stored
 from diagnosis.core.formats.tiff import MAX_DIRECTORIES
 from diagnosis.core.imaging.synthetic import draw_smear
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
 
 
 def _refusal(data: bytes) -> str:
-    with pytest.raises(ImageRefused) as caught:
+    with pytest.raises(ImageRefusedError) as caught:
         to_stored(data)
     assert caught.value.message.endswith(".")
     assert caught.value.fix.endswith(".")
@@ -163,7 +163,7 @@ def test_a_photograph_too_large_is_refused_though_its_preview_is_not() -> None:
 
 @pytest.mark.parametrize("bits", [10, 12, 14])
 def test_packed_samples_of_a_camera_are_named(bits: int) -> None:
-    with pytest.raises(ImageRefused, match=rf"sample_depth: .* {bits} bits") as caught:
+    with pytest.raises(ImageRefusedError, match=rf"sample_depth: .* {bits} bits") as caught:
         decode(tiff(Page(SMEAR, {258: (SHORT, [bits] * 3)})))
     assert "lamp" not in caught.value.fix
 

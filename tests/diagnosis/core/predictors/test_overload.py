@@ -13,7 +13,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from diagnosis.core.errors import ModelAway, ModelBusy, PredictorError
+from diagnosis.core.errors import ModelAwayError, ModelBusyError, PredictorError
 from diagnosis.core.imaging.contract import ModelContract
 from diagnosis.core.predictors.circuit import Circuit
 from diagnosis.core.predictors.tf_serving import BATCH, CALLS_AT_ONCE, Patience, TFServingPredictor
@@ -107,7 +107,7 @@ def test_a_call_that_the_server_did_not_come_to_is_no_failure_of_the_server(
 ) -> None:
     """As if the calls came from so many processes that bounding each helps little."""
     predictor, ends = overloaded(slow, clock, contract, CALLS)
-    assert sorted(ends) == ["ModelBusy"] * (CALLS - IN_TIME) + ["answered"] * IN_TIME
+    assert sorted(ends) == ["ModelBusyError"] * (CALLS - IN_TIME) + ["answered"] * IN_TIME
     assert set(predictor.circuit_states().values()) == {"closed"}
     assert len(slow.asked) == CALLS, "what waits there still is not sent again"
 
@@ -129,15 +129,15 @@ def test_a_turn_is_not_waited_for_for_ever_and_is_given_back(contract: ModelCont
         predictor = TFServingPredictor([server.url], contract, patient(turn=0.0), calls_at_once=1)
         first = pool.submit(scores, predictor)
         wait_until(lambda: server.asked)
-        with pytest.raises(ModelBusy, match="calls of this process"):
+        with pytest.raises(ModelBusyError, match="calls of this process"):
             scores(predictor)
-        with pytest.raises(ModelBusy, match="calls of this process"):
+        with pytest.raises(ModelBusyError, match="calls of this process"):
             predictor.explain(numbered(1)[0])
         release.set()
         assert first.result() == [0]
         assert len(server.asked) == 1
     for _ in range(2):  # one that fails gives its turn back as well
-        with pytest.raises(ModelAway):
+        with pytest.raises(ModelAwayError):
             scores(predictor)
 
 
@@ -152,7 +152,7 @@ def test_a_server_that_answered_and_then_hangs_is_left_alone(contract: ModelCont
         gives_up(predictor, server)
         for _ in range(5):
             assert predictor.is_ready()
-            with pytest.raises(ModelAway, match="timed out"):
+            with pytest.raises(ModelAwayError, match="timed out"):
                 scores(predictor)
         assert not predictor.is_ready()
 
@@ -165,16 +165,16 @@ def test_a_full_queue_neither_opens_a_circuit_nor_closes_one(contract: ModelCont
             [server.url], contract, PATIENT, lambda: Circuit(2, rest_s=10.0, clock=clock)
         )
         for _ in range(3):
-            with pytest.raises(ModelBusy, match="queue"):
+            with pytest.raises(ModelBusyError, match="queue"):
                 scores(predictor)
         assert predictor.circuit_states()[server.url] == "closed"
         server.script = lambda asked: PASSING["unavailable"]
-        with pytest.raises(ModelAway):
+        with pytest.raises(ModelAwayError):
             scores(predictor)
         assert predictor.circuit_states()[server.url] == "open"
         clock.now += 10.0
         server.script = lambda asked: PASSING["queue full"]
-        with pytest.raises(ModelBusy):
+        with pytest.raises(ModelBusyError):
             scores(predictor)
         assert predictor.circuit_states()[server.url] == "open"
 
@@ -185,5 +185,5 @@ def test_one_busy_server_among_dead_ones_is_busy(contract: ModelContract) -> Non
         ModelServer(lambda asked: PASSING["empty reply"]) as dead,
     ):
         predictor = TFServingPredictor([busy.url, dead.url], contract, PATIENT)
-        with pytest.raises(ModelBusy):
+        with pytest.raises(ModelBusyError):
             scores(predictor)

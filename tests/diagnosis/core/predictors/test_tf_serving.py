@@ -11,7 +11,7 @@ import pytest
 import requests
 from numpy.typing import NDArray
 
-from diagnosis.core.errors import ModelAway, ModelBusy, PredictorError
+from diagnosis.core.errors import ModelAwayError, ModelBusyError, PredictorError
 from diagnosis.core.imaging.contract import ModelContract
 from diagnosis.core.predictors import tf_serving, wire
 from diagnosis.core.predictors.circuit import Circuit
@@ -138,8 +138,8 @@ def test_what_does_not_pass_is_given_up(
     with pytest.raises(PredictorError, match="version 7 of all_smear, 3 attempts") as caught:
         scores(predictor)
     assert not caught.value.permanent
-    assert isinstance(caught.value, ModelAway) is (name in AWAY)
-    assert isinstance(caught.value, ModelBusy) is (name in BUSY)
+    assert isinstance(caught.value, ModelAwayError) is (name in AWAY)
+    assert isinstance(caught.value, ModelBusyError) is (name in BUSY)
     wait_until(lambda: len(server.asked) >= PATIENT.attempts)
     assert len(server.asked) == PATIENT.attempts
 
@@ -157,7 +157,7 @@ def test_attempts_end_with_the_deadline(
     server.script = slowly
     patience = patient(attempts=50, deadline=20.0, backoff=0.0)
     predictor = TFServingPredictor([server.url], contract, patience, lambda: Circuit(1000))
-    with pytest.raises(ModelAway, match="5 attempts"):
+    with pytest.raises(ModelAwayError, match="5 attempts"):
         scores(predictor)
     assert len(server.asked) == 5
 
@@ -171,7 +171,7 @@ def test_no_pause_outlasts_the_deadline(
     server.script = in_turn(error_reply(503, "full"))
     patience = patient(attempts=50, deadline=20.0, backoff=0.5)
     predictor = TFServingPredictor([server.url], contract, patience, lambda: Circuit(1000))
-    with pytest.raises(ModelAway):
+    with pytest.raises(ModelAwayError):
         scores(predictor)
     assert clock.slept == [1.0, 2.0, 4.0, 8.0]
 
@@ -196,7 +196,7 @@ def test_nothing_is_waited_for_longer_than_the_deadline_allows(
         return send(prepared, **how | {"timeout": WITHIN_S})
 
     monkeypatch.setattr(predictor._session, "send", sending)
-    with pytest.raises(ModelAway):
+    with pytest.raises(ModelAwayError):
         scores(predictor)
     assert allowed == [(7.0, 10.0), (5.0, 5.0)], "connection and next bytes"
 
@@ -222,7 +222,7 @@ def test_a_trickle_cannot_outlast_the_deadline(
         clock.now += PATIENT.deadline / 100
 
     server.script = in_turn(json_reply({"predictions": [[0] * 200]}, between=later))
-    with pytest.raises(ModelAway, match="too long"):
+    with pytest.raises(ModelAwayError, match="too long"):
         scores(predictor)
     assert len(server.asked) == 1
 
@@ -247,7 +247,7 @@ def test_a_server_s_error_is_quoted_but_not_at_length(
 def test_nobody_listens(contract: ModelContract) -> None:
     url = f"http://127.0.0.1:{free_port()}/v1/models/all_smear"
     predictor = TFServingPredictor([url], contract, PATIENT)
-    with pytest.raises(ModelAway, match="refused"):
+    with pytest.raises(ModelAwayError, match="refused"):
         scores(predictor)
     assert predictor.is_ready()
     assert not predictor.is_available()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from diagnosis.core.errors import ModelAway
+from diagnosis.core.errors import ModelAwayError
 from diagnosis.core.imaging.contract import ModelContract
 from diagnosis.core.predictors import tf_serving
 from diagnosis.core.predictors.addresses import Address
@@ -121,12 +121,12 @@ def test_with_every_circuit_open_nothing_is_sent_or_waited_for(
     clock = Clock.of_the_client(monkeypatch)
     circuit = partial(Circuit, 3, rest_s=60, clock=clock)
     predictor = several([server], contract, new_circuit=circuit)
-    with pytest.raises(ModelAway):
+    with pytest.raises(ModelAwayError):
         scores(predictor)
     assert not predictor.is_ready()
     asked = len(server.asked)
     clock.slept.clear()
-    with pytest.raises(ModelAway, match="left alone"):
+    with pytest.raises(ModelAwayError, match="left alone"):
         scores(predictor)
     assert clock.slept == []
     assert len(server.asked) == asked
@@ -215,7 +215,7 @@ def test_a_name_that_is_lost_for_a_while_keeps_its_servers(
 
 def test_a_name_nobody_knows(names: Names, scaled: Callable[[], TFServingPredictor]) -> None:
     predictor = scaled()
-    with pytest.raises(ModelAway, match=r"tfserving.*not known"):
+    with pytest.raises(ModelAwayError, match=r"tfserving.*not known"):
         scores(predictor)
     assert not predictor.is_ready()
     assert not predictor.is_available()

@@ -8,7 +8,7 @@ from django.test import Client
 from django.utils import translation
 
 from diagnosis.core.aggregate import Rule
-from diagnosis.core.errors import ImageRefused
+from diagnosis.core.errors import ImageRefusedError
 from diagnosis.core.formats.decode import decode
 from diagnosis.core.imaging.validate import FIXES
 from diagnosis.models import Case, Diagnosis
@@ -66,7 +66,7 @@ def test_a_fix_of_an_earlier_wording_is_shown_as_it_was_stored() -> None:
 
 
 def test_a_refusal_keeps_its_figures() -> None:
-    refusal = ImageRefused("x", "The file holds {frames} pictures (an animation or several "
+    refusal = ImageRefusedError("x", "The file holds {frames} pictures (an animation or several "
                            "pages).", "Send one still picture per file.", frames=12)  # fmt: skip
     assert refusal.message == "The file holds 12 pictures (an animation or several pages)."
     with translation.override("de"):
@@ -78,7 +78,7 @@ def test_a_refusal_keeps_its_figures() -> None:
 
 
 def test_a_refusal_of_the_decoder_is_translated() -> None:
-    with pytest.raises(ImageRefused) as caught:
+    with pytest.raises(ImageRefusedError) as caught:
         decode(b"no picture")
     with translation.override("de"):
         assert wording.refusal_message(caught.value) == "Die Datei ist kein lesbares Bild."

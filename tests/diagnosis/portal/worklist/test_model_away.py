@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from diagnosis.cases.withdrawals import field_withdraw
-from diagnosis.core.errors import ModelAway
+from diagnosis.core.errors import ModelAwayError
 from diagnosis.fields.selectors import model_away_since
 from diagnosis.models import Diagnosis
 from patients.models import Specimen
@@ -27,7 +27,7 @@ def at(minutes: float) -> datetime:
 @pytest.fixture(autouse=True)
 def away(predictor: FakePredictor) -> FakePredictor:
     """The model, which is away."""
-    predictor.error = ModelAway("connection refused")
+    predictor.error = ModelAwayError("connection refused")
     return predictor
 
 

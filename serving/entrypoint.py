@@ -31,7 +31,8 @@ def environment(given: Mapping[str, str]) -> dict[str, str]:
     """``given`` with secrets in place of the names of their files.
 
     Raises:
-        StartRefusedError: a file cannot be read or is empty, or two variables contradict each other.
+        StartRefusedError: a file cannot be read or is empty, or two variables
+            contradict each other.
     """
     made = {name: value for name, value in given.items() if value or name not in VALUES}
     for name, source in VALUES.items():

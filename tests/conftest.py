@@ -47,10 +47,16 @@ def _nothing_from_a_developers_dotenv(tmp_path_factory: pytest.TempPathFactory) 
         yield
 
 
+def pytest_collectstart() -> None:
+    """What collecting makes stays: looking through it for garbage takes a sixth of its time."""
+    gc.disable()
+
+
 def pytest_collection_finish() -> None:
     """What is loaded by now stays: looking through it for garbage takes a tenth of the run."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.fixture(autouse=True, scope="session")

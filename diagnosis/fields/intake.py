@@ -1,6 +1,6 @@
 """What people do with a field: send it in, assign it to a specimen, have it tried again.
 
-Portal, API and demonstration send fields in by ``field_submit`` alone. The software's own part is in
+Portal and API send fields in by ``field_submit`` alone. The software's own part is in
 ``diagnosis.fields.screening``.
 """
 

@@ -11,7 +11,6 @@ from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from diagnosis.core.imaging.synthetic import draw_smear
 from diagnosis.core.predictors.circuit import Circuit
 from diagnosis.core.state import Status
 from diagnosis.fields.screening import diagnoses_run_due
@@ -19,13 +18,12 @@ from diagnosis.models import Diagnosis
 from diagnosis.storage.media import media_path
 from tests.contract.conftest import STORE
 from tests.diagnosis.killed.steps import make_due
-from tests.diagnosis.made.pictures import encode
+from tests.diagnosis.made.pictures import smear_jpeg
 from tests.servers.mariadb import free_port
 from tests.tfserving.model_server import ModelServer, Store
 from tests.tfserving.patience import Clock
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("patient_client")]
-FIELD = encode("JPEG", draw_smear(1, 480, 640), quality=92)
 
 
 @pytest.fixture
@@ -46,7 +44,9 @@ def port(settings: Settings, clock: Clock) -> int:
 
 @pytest.fixture
 def waiting(api: APIClient, port: int) -> Diagnosis:
-    answer = api.post("/api/diagnose", {"image": io.BytesIO(FIELD)}, format="multipart")
+    answer = api.post(
+        "/api/diagnose", {"image": io.BytesIO(smear_jpeg(1, 480, 640))}, format="multipart"
+    )
     assert answer.status_code == 202
     found = api.get(answer["Location"])
     assert (found.status_code, found.json()["status"]) == (200, "received")

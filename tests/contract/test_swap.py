@@ -11,17 +11,16 @@ import pytest
 from pytest_django import Settings
 
 from diagnosis.core.imaging.contract import ModelContract
-from diagnosis.core.imaging.synthetic import draw_smear
 from diagnosis.core.predictors.store import read_live
 from diagnosis.fields.live_model import predictor_for, stable_predictor
 from export import registry
 from export.serving import wait_available
 from tests.contract.conftest import NAME
+from tests.diagnosis.made.pictures import drawn
 from tests.tfserving.model_server import ModelServer, Store
 from tests.waiting import WITHIN_S, wait_until
 
 pytestmark = pytest.mark.usefixtures("patient_client")
-IMAGE = np.stack([draw_smear(1, 224, 224)])
 
 
 @pytest.fixture
@@ -61,7 +60,7 @@ class Load:
         while not self._stop.is_set():
             try:
                 predictor = stable_predictor()
-                predictor.predict(IMAGE)
+                predictor.predict(drawn(1)[np.newaxis])
                 self.answered[predictor.contract.version] += 1
             except Exception as error:
                 self.failures.append(error)
@@ -114,7 +113,7 @@ def test_a_canary_is_put_on_trial_and_withdrawn(
 
     def answering() -> ModelContract:
         predictor = predictor_for("0" * 64, attempt=1)
-        predictor.predict(IMAGE)
+        predictor.predict(drawn(1)[np.newaxis])
         return predictor.contract
 
     assert answering().version == 1

@@ -96,8 +96,8 @@ def decode(data: bytes) -> DecodedImage:
 
     Raises:
         ImageRefusedError: empty, not an image, of a format not taken, animated, too large, too
-            costly or damaged; a reduced copy or unprocessed data of a camera in place of a photograph;
-            of DICOM, whatever is no single photograph through a microscope.
+            costly or damaged; a reduced copy or unprocessed data of a camera in place of a
+            photograph; of DICOM, whatever is no single photograph through a microscope.
     """
     return _read(data)[0]
 

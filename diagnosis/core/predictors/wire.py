@@ -51,8 +51,8 @@ def read_rows(status: int, body: bytes, count: int, outputs: Sequence[str]) -> l
 
     Raises:
         ModelBusyError: batching has no room for it (a 503 that says so).
-        ModelAwayError: the version is not loaded there, or what stands before it has no server (404,
-            other 503, 504).
+        ModelAwayError: the version is not loaded there, or what stands before it has no server
+            (404, other 503, 504).
         PredictorError: permanent if a well-formed answer does not hold what was asked for, for
             the same image would get it again. Anything else that is not an answer is not, a 400
             included: what is sent is always well-formed, so the fault is the server's, such as a

@@ -234,7 +234,7 @@ def test_the_same_upload_does_not_come_back_by_itself(case: Case, clinician: Use
     with pytest.raises(DomainError) as refused:
         diagnosis_create(actor=clinician, upload=upload, specimen=specimen)
     assert refused.value.code == "withdrawn"
-    assert "Unassigned fields" in refused.value.fix
+    assert "Unassigned fields" in refused.value.hint
     assert diagnoses_held(specimen, [field.upload_sha256]) == []
     # A person who assigns it says that it belongs there.
     again, _ = diagnosis_create(actor=clinician, upload=upload)

@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +21,11 @@ from tests.diagnosis.made.pictures import (
     smear_jpeg,
 )
 
-BOUNDS = make_contract(suspicious_min=0.5, not_suspicious_max=0.25, ood_max=2.0)
+bounds = partial(make_contract, suspicious_min=0.5, not_suspicious_max=0.25, ood_max=2.0)
 
 
 def _headline(malignant: float, ood_score: float = 0.0) -> Headline:
-    return decide(Prediction((1 - malignant, malignant, 0.0, 0.0), ood_score), BOUNDS)
+    return decide(Prediction((1 - malignant, malignant, 0.0, 0.0), ood_score), bounds())
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_malignant_is_what_is_not_benign_wherever_that_label_stands() -> None:
 def test_three_malignant_classes_add_up() -> None:
     """Benign is the most probable class, and the field is suspicious all the same."""
     prediction = Prediction((0.4, 0.2, 0.2, 0.2), 0.0)
-    assert decide(prediction, BOUNDS) == Headline.SUSPICIOUS
+    assert decide(prediction, bounds()) == Headline.SUSPICIOUS
 
 
 def test_an_accepted_field_has_class_confidence_and_headline(

@@ -8,7 +8,6 @@ from django.test import Client
 
 from diagnosis.core.colour_profiles.icc import adobe_rgb
 from diagnosis.core.formats.decode import decode
-from diagnosis.core.imaging.synthetic import draw_smear
 from diagnosis.core.imaging.thumbnail import thumbnail
 from diagnosis.models import Case, Diagnosis
 from diagnosis.reports.content.field_rows import field_row
@@ -17,18 +16,18 @@ from diagnosis.reports.wording import colour_sentence
 from diagnosis.storage.media import media_read
 from patients.models import Specimen
 from tests.diagnosis.killed.steps import create_field, run_field
-from tests.diagnosis.made.pictures import FakePredictor, encode, smear_jpeg
+from tests.diagnosis.made.pictures import FakePredictor, drawn, encode, smear_jpeg
 
 pytestmark = pytest.mark.django_db
 
-UPLOAD = encode("JPEG", draw_smear(1, 240, 320), quality=92, icc_profile=adobe_rgb())
 NOTE = "converted: Adobe RGB (1998)"
 SENTENCE = "Colours converted to sRGB from “Adobe RGB (1998)”."
 
 
 @pytest.fixture
 def field(clinician: User, specimen: Specimen, predictor: FakePredictor) -> Diagnosis:
-    return run_field(create_field(clinician, UPLOAD, specimen))
+    upload = encode("JPEG", drawn(1, 240, 320), quality=92, icc_profile=adobe_rgb())
+    return run_field(create_field(clinician, upload, specimen))
 
 
 def test_page_api_and_report_say_so(client: Client, clinician: User, field: Diagnosis) -> None:
@@ -58,7 +57,7 @@ def test_what_is_shown_has_the_colours_that_were_judged(field: Diagnosis) -> Non
     judged = decode(stored).rgb
     assert small.shape == judged.shape
     assert np.abs(small.astype(int) - judged).mean() < 3
-    unconverted = decode(encode("JPEG", draw_smear(1, 240, 320), quality=92)).rgb
+    unconverted = decode(smear_jpeg(1)).rgb
     assert np.abs(judged.astype(int) - unconverted).mean() > 1.5
 
 

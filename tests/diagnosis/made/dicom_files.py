@@ -2,19 +2,17 @@
 
 import io
 import struct
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 from pydicom import dcmwrite
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels import get_encoder
 from pydicom.uid import (
     JPEG2000,
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
     ExplicitVRLittleEndian,
     ImplicitVRLittleEndian,
     JPEG2000Lossless,
@@ -24,21 +22,20 @@ from pydicom.uid import (
     generate_uid,
 )
 
-from diagnosis.core.imaging.synthetic import draw_smear
-from tests.diagnosis.made.pictures import encode
+from tests.diagnosis.made.pictures import Lazy, drawn, encode
 
 NAME = "Doe^Jane"
-SMEAR = draw_smear(5, 120, 160)
+HEIGHT, WIDTH = 120, 160
+smear = partial(drawn, 5, HEIGHT, WIDTH)
 
 
 def dicom(pixels: bytes, syntax: str = ExplicitVRLittleEndian, **elements: Any) -> bytes:
-    """A VL Microscopic Image of ``SMEAR``'s size; ``elements`` by keyword, ``None`` for none."""
+    """A VL Microscopic Image of ``smear()``'s size; ``elements`` by keyword, ``None`` for none."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = elements.get("SOPClassUID", VLMicroscopicImageStorage)
     meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["drawn"])
     meta.TransferSyntaxUID = syntax
     file = FileDataset("", {}, file_meta=meta, preamble=bytes(128))
-    height, width = SMEAR.shape[:2]
     known = {
         "SOPClassUID": VLMicroscopicImageStorage,
         "SOPInstanceUID": meta.MediaStorageSOPInstanceUID,
@@ -47,8 +44,8 @@ def dicom(pixels: bytes, syntax: str = ExplicitVRLittleEndian, **elements: Any) 
         "SamplesPerPixel": 3,
         "PhotometricInterpretation": "RGB",
         "PlanarConfiguration": 0,
-        "Rows": height,
-        "Columns": width,
+        "Rows": HEIGHT,
+        "Columns": WIDTH,
         "BitsAllocated": 8,
         "BitsStored": 8,
         "HighBit": 7,
@@ -97,59 +94,89 @@ def without_marker(jpeg: bytes, marker: int) -> bytes:
     return jpeg[:start] + jpeg[start + 2 + length :]
 
 
-IMAGE = Image.fromarray(SMEAR)
-JPEG = encode("JPEG", IMAGE, quality=95)
-# Pillow numbers the components R, G, B; with 1, 2, 3 only the Adobe marker says what they are.
-RGB_JPEG = bytearray(encode("JPEG", IMAGE, quality=95, keep_rgb=True))
-_FRAME, _SCAN = RGB_JPEG.index(b"\xff\xc0"), RGB_JPEG.index(b"\xff\xda")
-for _number in range(3):
-    RGB_JPEG[_FRAME + 10 + 3 * _number] = RGB_JPEG[_SCAN + 5 + 2 * _number] = _number + 1
-SILENT_RGB_JPEG = without_marker(bytes(RGB_JPEG), 0xEE)
-J2K_LOSSLESS = encode("JPEG2000", IMAGE, irreversible=False, no_jp2=True)
-J2K = encode(
-    "JPEG2000", IMAGE, irreversible=True, no_jp2=True, quality_mode="rates", quality_layers=[4]
+def _rgb_jpeg() -> bytes:
+    """Pillow numbers the components R, G, B; with 1, 2, 3 only the Adobe marker names them."""
+    data = bytearray(encode("JPEG", smear(), quality=95, keep_rgb=True))
+    frame, scan = data.index(b"\xff\xc0"), data.index(b"\xff\xda")
+    for number in range(3):
+        data[frame + 10 + 3 * number] = data[scan + 5 + 2 * number] = number + 1
+    return bytes(data)
+
+
+FRAMES = Lazy(
+    {
+        "jpeg": lambda: encode("JPEG", smear(), quality=95),
+        "rgb jpeg": _rgb_jpeg,
+        "jpeg 2000 lossless": lambda: encode("JPEG2000", smear(), irreversible=False, no_jp2=True),
+        "jpeg 2000": lambda: encode(
+            "JPEG2000",
+            smear(),
+            irreversible=True,
+            no_jp2=True,
+            quality_mode="rates",
+            quality_layers=[4],
+        ),
+        "rle": lambda: run_lengths(smear()),
+    }
 )
 
 # Pixels exactly as drawn, and those whose coding loses some.
-EXACT = {
-    "explicit": dicom(SMEAR.tobytes()),
-    "implicit": dicom(SMEAR.tobytes(), ImplicitVRLittleEndian),
-    "planar": dicom(SMEAR.transpose(2, 0, 1).tobytes(), PlanarConfiguration=1),
-    "slide coordinates": dicom(SMEAR.tobytes(), SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.3"),
-    "one frame": dicom(SMEAR.tobytes(), NumberOfFrames=1),
-    "rle": dicom(encapsulate([run_lengths(SMEAR)]), RLELossless),
-    "rle in fragments": dicom(
-        encapsulate([run_lengths(SMEAR)], fragments_per_frame=3), RLELossless
-    ),
-    "jpeg 2000 lossless": dicom(
-        encapsulate([J2K_LOSSLESS]), JPEG2000Lossless, PhotometricInterpretation="YBR_RCT"
-    ),
-}
-LOSSY = {
-    "ybr": dicom(ybr(SMEAR).tobytes(), PhotometricInterpretation="YBR_FULL"),
-    "planar ybr": dicom(
-        ybr(SMEAR).transpose(2, 0, 1).tobytes(),
-        PhotometricInterpretation="YBR_FULL",
-        PlanarConfiguration=1,
-    ),
-    "ybr rle": dicom(
-        encapsulate([run_lengths(ybr(SMEAR))]), RLELossless, PhotometricInterpretation="YBR_FULL"
-    ),
-    "ybr 422": dicom(halved(SMEAR), PhotometricInterpretation="YBR_FULL_422"),
-    "jpeg 2000": dicom(encapsulate([J2K]), JPEG2000, PhotometricInterpretation="YBR_ICT"),
-}
-EMBEDDED = {
-    "jpeg": dicom(encapsulate([JPEG]), JPEGBaseline8Bit, PhotometricInterpretation="YBR_FULL_422"),
-    "jpeg in fragments": dicom(
-        encapsulate([JPEG], fragments_per_frame=4, has_bot=False),
-        JPEGBaseline8Bit,
-        PhotometricInterpretation="YBR_FULL_422",
-    ),
-    "jpeg called rgb": dicom(encapsulate([JPEG]), JPEGBaseline8Bit),
-    "rgb jpeg (Adobe)": dicom(encapsulate([bytes(RGB_JPEG)]), JPEGBaseline8Bit),
-    "rgb jpeg that does not say so": dicom(encapsulate([SILENT_RGB_JPEG]), JPEGBaseline8Bit),
-}
+EXACT = Lazy(
+    {
+        "explicit": lambda: dicom(smear().tobytes()),
+        "implicit": lambda: dicom(smear().tobytes(), ImplicitVRLittleEndian),
+        "planar": lambda: dicom(smear().transpose(2, 0, 1).tobytes(), PlanarConfiguration=1),
+        "slide coordinates": lambda: dicom(
+            smear().tobytes(), SOPClassUID="1.2.840.10008.5.1.4.1.1.77.1.3"
+        ),
+        "one frame": lambda: dicom(smear().tobytes(), NumberOfFrames=1),
+        "rle": lambda: dicom(encapsulate([FRAMES["rle"]]), RLELossless),
+        "rle in fragments": lambda: dicom(
+            encapsulate([FRAMES["rle"]], fragments_per_frame=3), RLELossless
+        ),
+        "jpeg 2000 lossless": lambda: dicom(
+            encapsulate([FRAMES["jpeg 2000 lossless"]]),
+            JPEG2000Lossless,
+            PhotometricInterpretation="YBR_RCT",
+        ),
+    }
+)
+LOSSY = Lazy(
+    {
+        "ybr": lambda: dicom(ybr(smear()).tobytes(), PhotometricInterpretation="YBR_FULL"),
+        "planar ybr": lambda: dicom(
+            ybr(smear()).transpose(2, 0, 1).tobytes(),
+            PhotometricInterpretation="YBR_FULL",
+            PlanarConfiguration=1,
+        ),
+        "ybr rle": lambda: dicom(
+            encapsulate([run_lengths(ybr(smear()))]),
+            RLELossless,
+            PhotometricInterpretation="YBR_FULL",
+        ),
+        "ybr 422": lambda: dicom(halved(smear()), PhotometricInterpretation="YBR_FULL_422"),
+        "jpeg 2000": lambda: dicom(
+            encapsulate([FRAMES["jpeg 2000"]]), JPEG2000, PhotometricInterpretation="YBR_ICT"
+        ),
+    }
+)
+EMBEDDED = Lazy(
+    {
+        "jpeg": lambda: dicom(
+            encapsulate([FRAMES["jpeg"]]),
+            JPEGBaseline8Bit,
+            PhotometricInterpretation="YBR_FULL_422",
+        ),
+        "jpeg in fragments": lambda: dicom(
+            encapsulate([FRAMES["jpeg"]], fragments_per_frame=4, has_bot=False),
+            JPEGBaseline8Bit,
+            PhotometricInterpretation="YBR_FULL_422",
+        ),
+        "jpeg called rgb": lambda: dicom(encapsulate([FRAMES["jpeg"]]), JPEGBaseline8Bit),
+        "rgb jpeg (Adobe)": lambda: dicom(encapsulate([FRAMES["rgb jpeg"]]), JPEGBaseline8Bit),
+        "rgb jpeg that does not say so": lambda: dicom(
+            encapsulate([without_marker(FRAMES["rgb jpeg"], 0xEE)]), JPEGBaseline8Bit
+        ),
+    }
+)
 READABLE = EXACT | LOSSY | EMBEDDED
-
-DEFLATED = dicom(SMEAR.tobytes(), DeflatedExplicitVRLittleEndian)
-BIG_ENDIAN = dicom(SMEAR.tobytes(), ExplicitVRBigEndian)

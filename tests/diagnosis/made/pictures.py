@@ -1,9 +1,9 @@
 """Drawn images in every coding, and a predictor whose answer a test decides."""
 
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -19,6 +19,7 @@ from diagnosis.core.predictors.base import Explanation, Prediction, check_images
 COVERED = Rectangle(top=192, left=160, bottom=224, right=224, fill=(0, 0, 0))
 MALIGNANT = (0.05, 0.1, 0.8, 0.05)
 BENIGN = (0.97, 0.01, 0.01, 0.01)
+T = TypeVar("T")
 
 # Every drawn field passes them with room to spare, and no page of text does.
 THRESHOLDS = {
@@ -35,6 +36,33 @@ THRESHOLDS = {
 }
 
 
+class Lazy(Mapping[str, T]):
+    """Values by name, each made when a test first asks for it: collecting needs the names alone."""
+
+    def __init__(self, makers: Mapping[str, Callable[[], T]]) -> None:
+        self._makers = {name: cache(make) for name, make in makers.items()}
+
+    def __getitem__(self, name: str) -> T:
+        return self._makers[name]()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._makers)
+
+    def __len__(self) -> int:
+        return len(self._makers)
+
+    def __or__(self, other: "Lazy[T]") -> "Lazy[T]":
+        return Lazy(self._makers | other._makers)
+
+
+@cache
+def drawn(seed: int, height: int = 224, width: int = 224) -> NDArray[np.uint8]:
+    """``draw_smear``, drawn once; nobody can change it."""
+    field = draw_smear(seed, height, width)
+    field.setflags(write=False)
+    return field
+
+
 def encode(format: str, picture: NDArray[np.uint8] | Image.Image, **options: Any) -> bytes:
     """An image file of ``picture`` as Pillow writes it."""
     image = picture if isinstance(picture, Image.Image) else Image.fromarray(picture)
@@ -46,7 +74,7 @@ def encode(format: str, picture: NDArray[np.uint8] | Image.Image, **options: Any
 @cache
 def smear_jpeg(seed: int = 1, height: int = 240, width: int = 320) -> bytes:
     """A drawn field as a camera would save it."""
-    return encode("JPEG", draw_smear(seed, height, width), quality=92)
+    return encode("JPEG", drawn(seed, height, width), quality=92)
 
 
 def document_jpeg() -> bytes:
@@ -86,7 +114,7 @@ def make_contract(**changes: Any) -> ModelContract:
 
 @cache
 def _templates() -> NDArray[np.float32]:
-    fields = [cover(resize(draw_smear(seed, 240, 320), 224, 224), COVERED) for seed in range(3)]
+    fields = [cover(resize(drawn(seed, 240, 320), 224, 224), COVERED) for seed in range(3)]
     return np.stack([colour_histogram(field, COVERED) for field in fields])
 
 

@@ -11,7 +11,6 @@ from diagnosis.models import Diagnosis
 from tests.diagnosis.made.pictures import FakePredictor, live, make_contract, smear_jpeg
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]
-PICTURE = smear_jpeg()
 FORM = "multipart/form-data; boundary=X"
 
 
@@ -70,10 +69,10 @@ NAMES = [
 def test_the_file_is_taken(
     api: APIClient, client_signed_in: Client, parameters: bytes, kept: str | None
 ) -> None:
-    body = _body("image", parameters, PICTURE)
+    body = _body("image", parameters, smear_jpeg())
     response = api.generic("POST", "/api/diagnose", body, FORM)
     assert response.status_code == 201, response.content
-    body = _body("fields", parameters, PICTURE + b"later")
+    body = _body("fields", parameters, smear_jpeg() + b"later")
     assert client_signed_in.post("/diagnoses/unassigned", body, FORM).status_code == 200
     names = set(Diagnosis.objects.values_list("file_name", flat=True))
     assert Diagnosis.objects.count() == 2
@@ -86,7 +85,7 @@ def test_a_large_form_keeps_files_with_strange_suffixes(
 ) -> None:
     """Beyond a size they are written to files that are named after the suffix."""
     settings.FILE_UPLOAD_MAX_MEMORY_SIZE = size
-    body = _body("fields", ('filename="a.%s"' % ("标" * 250)).encode(), PICTURE)
+    body = _body("fields", ('filename="a.%s"' % ("标" * 250)).encode(), smear_jpeg())
     assert client_signed_in.post("/diagnoses/unassigned", body, FORM).status_code == 200
     assert Diagnosis.objects.get().file_name == "a." + "标" * 19
 
@@ -101,7 +100,7 @@ def test_no_file_chosen_is_no_file(client_signed_in: Client, api: APIClient) -> 
 
 
 def test_base64_within_a_part_is_decoded(api: APIClient) -> None:
-    for data in (base64.b64encode(PICTURE), base64.encodebytes(PICTURE)):
+    for data in (base64.b64encode(smear_jpeg()), base64.encodebytes(smear_jpeg())):
         body = _body(
             "image", b'filename="a.jpg"', data, headers=b"Content-Transfer-Encoding: BASE64\r\n"
         )
@@ -149,5 +148,5 @@ def test_no_header_of_a_part_is_an_error_of_the_server(
 ) -> None:
     for field, address in (("image", "/api/diagnose"), ("fields", "/diagnoses/unassigned")):
         client = api if field == "image" else client_signed_in
-        body = _body(field, parameters, PICTURE)
+        body = _body(field, parameters, smear_jpeg())
         assert client.generic("POST", address, body, FORM).status_code < 500

@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 import pytest
@@ -16,12 +17,11 @@ from pydicom.uid import JPEGBaseline8Bit
 from diagnosis.core.colour_profiles import icc
 from diagnosis.core.colour_profiles.conversion import MAX_PROFILE, conversion
 from diagnosis.core.formats.decode import decode, to_stored
-from diagnosis.core.imaging.synthetic import draw_smear
 from tests.diagnosis.made.dicom_files import dicom
-from tests.diagnosis.made.pictures import encode
+from tests.diagnosis.made.pictures import drawn, encode
 from tests.diagnosis.made.tiff_files import LONG, SHORT, Page, tiff
 
-SMEAR = draw_smear(5, 120, 160)
+smear = partial(drawn, 5, 120, 160)
 PROFILES = {
     "Adobe RGB (1998)": icc.adobe_rgb(),
     "Display P3": icc.display_p3(),
@@ -31,10 +31,10 @@ ADOBE, P3 = PROFILES["Adobe RGB (1998)"], PROFILES["Display P3"]
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB"))
 
 
-def inside(profile: bytes, pixels: NDArray[np.uint8] = SMEAR) -> NDArray[np.uint8]:
+def inside(profile: bytes) -> NDArray[np.uint8]:
     """The field's pixels as a file of this profile holds them."""
     into = ImageCms.buildTransform(SRGB, io.BytesIO(profile), "RGB", "RGB", 1)
-    return np.asarray(into.apply(Image.fromarray(pixels)))
+    return np.asarray(into.apply(Image.fromarray(smear())))
 
 
 def jpeg(pixels: NDArray[np.uint8], profile: bytes | None = None, **options: object) -> bytes:
@@ -119,7 +119,7 @@ def _assert_alike(data: bytes, note: str, most: float = 1.0) -> None:
     """The field's own colours, in the upload and in what is kept."""
     decoded, stored = decode(data), to_stored(data)
     assert decoded.colour_conversion == stored.colour_conversion == note
-    assert np.abs(decoded.rgb.astype(int) - SMEAR).mean() < most
+    assert np.abs(decoded.rgb.astype(int) - smear()).mean() < most
     np.testing.assert_array_equal(decode(stored.data).rgb, decoded.rgb)
 
 
@@ -127,7 +127,7 @@ def _assert_alike(data: bytes, note: str, most: float = 1.0) -> None:
 @pytest.mark.parametrize("carrier", CARRIERS)
 def test_every_carrier_gives_the_colours_of_the_field(carrier: str, name: str) -> None:
     pixels = inside(PROFILES[name])
-    assert np.abs(pixels.astype(int) - SMEAR).mean() > 1.5
+    assert np.abs(pixels.astype(int) - smear()).mean() > 1.5
     _assert_alike(CARRIERS[carrier](pixels, PROFILES[name]), f"converted: {name}")
 
 
@@ -168,28 +168,28 @@ def test_a_space_that_is_only_named_counts_as_well(kind: str) -> None:
 
 
 UNTOUCHED = {
-    "a profile of sRGB": lambda: jpeg(SMEAR, SRGB.tobytes()),
+    "a profile of sRGB": lambda: jpeg(smear(), SRGB.tobytes()),
     "our own profile of sRGB": lambda: jpeg(
-        SMEAR, icc.rgb_profile("x", icc.SRGB, icc.D65, icc.SRGB_CURVE)
+        smear(), icc.rgb_profile("x", icc.SRGB, icc.D65, icc.SRGB_CURVE)
     ),
-    "exif that says sRGB": lambda: jpeg(SMEAR, exif=exif(1)),
-    "exif that says nothing": lambda: jpeg(SMEAR, exif=exif(0xFFFF)),
+    "exif that says sRGB": lambda: jpeg(smear(), exif=exif(1)),
+    "exif that says nothing": lambda: jpeg(smear(), exif=exif(0xFFFF)),
     "png's sRGB, whatever gamma": lambda: png(
-        SMEAR, sRGB=b"\0", gAMA=struct.pack(">L", 100_000), cHRM=chromaticities(icc.D65, icc.P3)
+        smear(), sRGB=b"\0", gAMA=struct.pack(">L", 100_000), cHRM=chromaticities(icc.D65, icc.P3)
     ),
     "png's usual gamma and colours": lambda: png(
-        SMEAR, gAMA=struct.pack(">L", 45_455), cHRM=chromaticities(icc.D65, icc.SRGB)
+        smear(), gAMA=struct.pack(">L", 45_455), cHRM=chromaticities(icc.D65, icc.SRGB)
     ),
-    "gamma without colours": lambda: png(SMEAR, gAMA=struct.pack(">L", 55_556)),
-    "png's numbers of sRGB": lambda: png(SMEAR, cICP=b"\1\x0d\0\1"),
-    "dicom's word for sRGB": lambda: dicom(SMEAR.tobytes(), ColorSpace="SRGB"),
+    "gamma without colours": lambda: png(smear(), gAMA=struct.pack(">L", 55_556)),
+    "png's numbers of sRGB": lambda: png(smear(), cICP=b"\1\x0d\0\1"),
+    "dicom's word for sRGB": lambda: dicom(smear().tobytes(), ColorSpace="SRGB"),
 }
 
 
 @pytest.mark.parametrize("kind", UNTOUCHED)
 def test_pixels_that_are_sRGB_stay_as_they_are(kind: str) -> None:
     data = UNTOUCHED[kind]()
-    plain = jpeg(SMEAR) if data[:2] == b"\xff\xd8" else encode("PNG", SMEAR)
+    plain = jpeg(smear()) if data[:2] == b"\xff\xd8" else encode("PNG", smear())
     assert decode(data).colour_conversion == ""
     np.testing.assert_array_equal(decode(data).rgb, decode(plain).rgb)
     assert to_stored(data).data == to_stored(plain).data
@@ -214,8 +214,8 @@ IGNORED = {
 def test_a_profile_that_is_good_for_nothing_is_ignored_and_not_kept(
     carrier: str, kind: str
 ) -> None:
-    data = CARRIERS[carrier](SMEAR, IGNORED[kind])
-    plain = CARRIERS[carrier](SMEAR, b"")
+    data = CARRIERS[carrier](smear(), IGNORED[kind])
+    plain = CARRIERS[carrier](smear(), b"")
     stored = to_stored(data)
     assert stored.colour_conversion.startswith("ignored: ")
     np.testing.assert_array_equal(decode(stored.data).rgb, decode(plain).rgb)
@@ -241,10 +241,10 @@ def test_a_jpeg_keeps_its_coded_data_and_its_profile_but_no_other_metadata() -> 
 
 
 def test_grey_and_cmyk_have_profiles_of_their_own() -> None:
-    grey = SMEAR[..., 1]
+    grey = smear()[..., 1]
     as_rgb = encode("JPEG", Image.fromarray(grey), icc_profile=ADOBE)
     assert decode(as_rgb).colour_conversion == "ignored: other pixels"
-    cmyk = encode("JPEG", Image.fromarray(SMEAR).convert("CMYK"), icc_profile=ADOBE)
+    cmyk = encode("JPEG", Image.fromarray(smear()).convert("CMYK"), icc_profile=ADOBE)
     assert decode(cmyk).colour_conversion == "ignored: other pixels"
     gamma = _grey_profile(1.0)
     for data in (
@@ -285,20 +285,20 @@ def test_the_name_of_a_profile_is_one_short_printable_line() -> None:
 
 
 def test_large_pictures_are_converted_as_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = conversion(ADOBE, "RGB").apply(SMEAR)
+    whole = conversion(ADOBE, "RGB").apply(smear())
     monkeypatch.setattr("diagnosis.core.colour_profiles.conversion.BLOCK", 1000)
-    np.testing.assert_array_equal(conversion(ADOBE, "RGB").apply(SMEAR), whole)
-    strip = np.ascontiguousarray(SMEAR[:1])
+    np.testing.assert_array_equal(conversion(ADOBE, "RGB").apply(smear()), whole)
+    strip = np.ascontiguousarray(smear()[:1])
     np.testing.assert_array_equal(conversion(ADOBE, "RGB").apply(strip), whole[:1])
 
 
 def test_transparent_parts_are_white_whatever_the_profile() -> None:
-    clear = np.dstack([inside(P3), np.zeros(SMEAR.shape[:2], np.uint8)])
+    clear = np.dstack([inside(P3), np.zeros(smear().shape[:2], np.uint8)])
     assert decode(encode("PNG", clear, icc_profile=P3)).rgb.min() == 255
 
 
 def test_exif_of_a_tiff_counts() -> None:
-    place = len(tiff(Page(SMEAR, {34665: (LONG, [0])})))
+    place = len(tiff(Page(smear(), {34665: (LONG, [0])})))
     said = struct.pack("<HHHLHHL", 1, 0xA001, SHORT, 1, 2, 0, 0)
     data = tiff(Page(inside(ADOBE), {34665: (LONG, [place])})) + said
     _assert_alike(data, "converted: Adobe RGB (1998)")
@@ -306,6 +306,6 @@ def test_exif_of_a_tiff_counts() -> None:
 
 def test_a_png_whose_profile_nothing_can_unpack_is_a_png() -> None:
     for body in (b"name\0\1" + zlib.compress(ADOBE), b"name\0\0" + bytes(50), b"", b"\0"):
-        data = png(SMEAR, iCCP=body)
+        data = png(smear(), iCCP=body)
         assert decode(data).colour_conversion == "ignored: broken"
-        np.testing.assert_array_equal(decode(data).rgb, SMEAR)
+        np.testing.assert_array_equal(decode(data).rgb, smear())

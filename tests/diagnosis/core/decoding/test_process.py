@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,6 @@ from diagnosis.core.pipeline import prepare
 from tests.diagnosis.core.formats.test_decode import READABLE
 from tests.diagnosis.made.pictures import encode
 
-LARGE = encode("PNG", np.zeros((3000, 4000, 3), np.uint8))
 AMPLE = Budget(cpu_s=100.0, memory=2**31, wall_s=300.0)
 DYING = """
 import os, pickle, signal, sys
@@ -30,6 +30,11 @@ open(sys.argv[1], "a").write("x")
 os.kill(os.getpid(), int(sys.argv[2]))
 signal.pause()
 """
+
+
+@cache
+def _large() -> bytes:
+    return encode("PNG", np.zeros((3000, 4000, 3), np.uint8))
 
 
 @pytest.fixture(scope="module")
@@ -90,9 +95,9 @@ def test_beyond_its_processor_time_a_picture_is_refused_and_the_next_is_read(
     process: DecodingProcess, allowed: Any
 ) -> None:
     allowed(Budget(cpu_s=0.001, memory=2**31, wall_s=300.0))
-    assert _refusal(process, "to_stored", LARGE) == "too_costly"
+    assert _refusal(process, "to_stored", _large()) == "too_costly"
     allowed(AMPLE)
-    assert process.run("to_stored", (LARGE,), 0).width == 4000
+    assert process.run("to_stored", (_large(),), 0).width == 4000
 
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="says nothing of memory here")
@@ -103,9 +108,9 @@ def test_beyond_its_memory_a_picture_is_refused_and_the_process_goes_on(
     process.run("thumbnail", (READABLE["png"],), 0)
     same = process._child
     allowed(Budget(cpu_s=100.0, memory=20 * 2**20, wall_s=300.0))
-    assert _refusal(process, "to_stored", LARGE) == "too_costly"
+    assert _refusal(process, "to_stored", _large()) == "too_costly"
     allowed(AMPLE)
-    assert process.run("to_stored", (LARGE,), 0).width == 4000
+    assert process.run("to_stored", (_large(),), 0).width == 4000
     assert process._child is same
 
 
@@ -124,7 +129,7 @@ def test_what_kills_the_process_twice_is_refused(
     log = tmp_path / "died"
     command = (sys.executable, "-c", DYING, str(log), str(int(number)))
     monkeypatch.setattr(decoding_process, "COMMAND", command)
-    assert _refusal(DecodingProcess(), "to_stored", LARGE) == "too_costly"
+    assert _refusal(DecodingProcess(), "to_stored", _large()) == "too_costly"
     assert log.read_text() == "x" * tries
 
 
@@ -146,7 +151,7 @@ def test_a_process_that_gets_no_time_says_nothing_of_the_picture(
     allowed(Budget(cpu_s=1.0, memory=2**31, wall_s=0.2))
     process = DecodingProcess()
     with pytest.raises(DecodersBusyError):
-        process.run("to_stored", (LARGE,), 0)
+        process.run("to_stored", (_large(),), 0)
     assert process._child is None
 
 

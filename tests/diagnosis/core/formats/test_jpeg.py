@@ -20,23 +20,29 @@ from diagnosis.core.formats.jpeg import (
     without_gaps,
     without_surplus,
 )
-from diagnosis.core.imaging.synthetic import draw_smear
 from tests.diagnosis.made.dicom_files import dicom
-from tests.diagnosis.made.pictures import encode
+from tests.diagnosis.made.pictures import Lazy, drawn, encode
 
-IMAGE = Image.fromarray(draw_smear(3, 120, 160))
 FLAT = Image.new("RGB", (160, 120), (220, 200, 215))
 ROTATED = Image.Exif()
 ROTATED[0x0112] = 6
-CLEAN = {
-    "plain": encode("JPEG", IMAGE),
-    "progressive": encode("JPEG", IMAGE, progressive=True),
-    "restarts": encode("JPEG", IMAGE, restart_marker_blocks=5),
-    "flat": encode("JPEG", FLAT, restart_marker_blocks=3, optimize=True),
-    "grey": encode("JPEG", IMAGE.convert("L")),
-    "cmyk": encode("JPEG", IMAGE.convert("CMYK")),
-    "rotated": encode("JPEG", IMAGE, exif=ROTATED, restart_marker_blocks=5),
-}
+
+
+def _image() -> Image.Image:
+    return Image.fromarray(drawn(3, 120, 160))
+
+
+CLEAN = Lazy(
+    {
+        "plain": lambda: encode("JPEG", _image()),
+        "progressive": lambda: encode("JPEG", _image(), progressive=True),
+        "restarts": lambda: encode("JPEG", _image(), restart_marker_blocks=5),
+        "flat": lambda: encode("JPEG", FLAT, restart_marker_blocks=3, optimize=True),
+        "grey": lambda: encode("JPEG", _image().convert("L")),
+        "cmyk": lambda: encode("JPEG", _image().convert("CMYK")),
+        "rotated": lambda: encode("JPEG", _image(), exif=ROTATED, restart_marker_blocks=5),
+    }
+)
 
 
 def _starts(data: bytes) -> list[int]:
@@ -67,7 +73,7 @@ SURPLUS: dict[str, Callable[[bytes], bytes]] = {
     "zeros before every restart": lambda data: _put(data, bytes(2), _restarts(data)),
     "zeros behind the end": lambda data: data + bytes(1000),
     "a zip file behind the end": lambda data: data + b"PK\3\4" + bytes(range(256)) * 9,
-    "a smaller JPEG behind the end": lambda data: data + encode("JPEG", IMAGE.resize((40, 30))),
+    "a smaller JPEG behind the end": lambda data: data + encode("JPEG", _image().resize((40, 30))),
 }
 
 
@@ -174,11 +180,13 @@ def test_a_pass_whose_marker_is_damaged_is_not_taken_for_surplus() -> None:
 
 
 def test_a_jpeg_in_front_of_the_photograph_is_not_judged() -> None:
-    small = encode("JPEG", IMAGE.resize((80, 60)))
+    small = encode("JPEG", _image().resize((80, 60)))
     for first, later in ((small, CLEAN["plain"]), (small, CLEAN["progressive"])):
         with pytest.raises(ImageRefusedError, match="reduced_picture"):
             decode(first + bytes(20) + later)
-    preview_first = encode("MPO", IMAGE.resize((80, 60)), save_all=True, append_images=[IMAGE])
+    preview_first = encode(
+        "MPO", _image().resize((80, 60)), save_all=True, append_images=[_image()]
+    )
     with pytest.raises(ImageRefusedError, match="reduced_picture"):
         decode(preview_first)
 

@@ -62,6 +62,8 @@ lint: dev
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/deptry --config requirements/deptry.toml --no-ansi .
+	.venv/bin/typos
 	.venv/bin/djlint --lint --quiet webapp patients diagnosis
 	DJANGO_SETTINGS_MODULE=tests.settings $(PY) manage.py makemigrations --check --dry-run
 

@@ -85,12 +85,6 @@ class DiagnoseView(_RecordView):
 
     parser_classes = [JSONParser, MultiPartParser]
 
-    def handle_exception(self, exc: Exception) -> Response:
-        """As DRF's; an upload of which nothing was kept (a kept one has an ``id``) is counted."""
-        if isinstance(exc, Problem) and "id" not in exc.members:
-            UPLOAD_REFUSALS.labels(exc.code).inc()
-        return super().handle_exception(exc)
-
     @extend_schema(
         operation_id="diagnose",
         summary="Send one field and have it screened",
@@ -113,10 +107,7 @@ class DiagnoseView(_RecordView):
     )
     def post(self, request: Request) -> Response:
         """Screen the image, or say why not. Every member of the answer is the server's own."""
-        is_form = request.content_type.startswith("multipart/")
-        sent = (DiagnoseForm if is_form else DiagnoseRequest)(data=request.data)
-        sent.is_valid(raise_exception=True)
-        found = sent.validated_data
+        found = _sent(request)
         submission = field_submit(
             actor=_actor(request),
             upload=found["image"],
@@ -319,6 +310,18 @@ class ModelsView(_RecordView):
 def _actor(request: Request) -> User:
     """Who asks; the permission class has refused anonymous users."""
     return cast(User, request.user)
+
+
+def _sent(request: Request) -> dict[str, Any]:
+    """What the request holds; a refusal is counted as one of an upload."""
+    is_form = request.content_type.startswith("multipart/")
+    try:
+        sent = (DiagnoseForm if is_form else DiagnoseRequest)(data=request.data)
+        sent.is_valid(raise_exception=True)
+    except Problem as error:
+        UPLOAD_REFUSALS.labels(error.code).inc()
+        raise
+    return cast(dict[str, Any], sent.validated_data)
 
 
 def _not_kept(refusal: Refusal) -> Problem:

@@ -12,7 +12,7 @@ import requests
 from playwright.sync_api import Browser, ConsoleMessage, Page, StorageState
 
 from diagnosis.core.imaging.contract import LABELS
-from tests.browser import images
+from tests.browser.seen import images
 from tests.product import KEY, Served, clean_environment
 from tests.waiting import WITHIN_S
 

@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 from django.test import RequestFactory
 from playwright.sync_api import Page, Route, expect
 
-from tests.browser import axe, pages
+from tests.browser.seen import axe, pages
 from tests.product import Served
 
 pytestmark = pytest.mark.browser

@@ -8,8 +8,8 @@ import pytest
 from playwright.sync_api import Page, expect
 from pypdf import PdfReader
 
-from tests.browser import images
-from tests.browser.axe import violations
+from tests.browser.seen import images
+from tests.browser.seen.axe import violations
 from tests.product import Served
 
 pytestmark = pytest.mark.browser

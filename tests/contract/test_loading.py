@@ -15,7 +15,7 @@ from diagnosis.core.predictors.store import Live, read_live
 from export import registry
 from export.serving import LOADING_SECONDS, NotServedError, wait_available
 from tests.contract.conftest import NAME
-from tests.deployment.files import flags
+from tests.deployment.laid_out.files import flags
 from tests.product import ROOT, clean_environment
 from tests.servers.mariadb import free_port
 from tests.tfserving.loading import AVAILABLE, START, Retries, Versions

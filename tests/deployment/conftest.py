@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.deployment.behind_proxy import Site, behind_proxy
-from tests.deployment.laid_out import Image, laid_out
+from tests.deployment.laid_out.image import Image, laid_out
+from tests.deployment.laid_out.site import Site, behind_proxy
 from tests.servers.mariadb import free_port
 
 

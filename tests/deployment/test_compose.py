@@ -12,7 +12,7 @@ import yaml
 
 from export.registry import CONTAINER_STORE
 from serving import healthcheck
-from tests.deployment.files import (
+from tests.deployment.laid_out.files import (
     PRODUCT,
     SECRETS,
     SITE,

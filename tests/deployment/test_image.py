@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.deployment.behind_proxy import wait_for
-from tests.deployment.files import compose, copied
-from tests.deployment.laid_out import Image
+from tests.deployment.laid_out.files import compose, copied
+from tests.deployment.laid_out.image import Image
+from tests.deployment.laid_out.site import wait_for
 from tests.product import ROOT
 from tests.waiting import WITHIN_S
 

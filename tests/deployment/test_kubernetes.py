@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import kubernetes_validate
 import pytest
 
-from tests.deployment.files import (
+from tests.deployment.laid_out.files import (
     compose,
     container,
     flags,

@@ -13,7 +13,7 @@ import yaml
 from django.core.management import get_commands
 
 from export.__main__ import main as export_main
-from tests.deployment.files import manifests
+from tests.deployment.laid_out.files import manifests
 from tests.product import KEY, ROOT, clean_environment, copy_product
 from tests.waiting import WITHIN_S
 

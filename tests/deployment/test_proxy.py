@@ -9,7 +9,7 @@ from contextlib import closing
 import pytest
 
 from serving import healthcheck
-from tests.deployment.behind_proxy import HOST, Site
+from tests.deployment.laid_out.site import HOST, Site
 
 pytestmark = pytest.mark.xdist_group("image")
 

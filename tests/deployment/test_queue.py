@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from tests.deployment.files import compose
+from tests.deployment.laid_out.files import compose
 from tests.product import ROOT, clean_environment
 from tests.waiting import WITHIN_S, wait_until
 

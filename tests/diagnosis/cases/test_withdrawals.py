@@ -207,7 +207,7 @@ def test_an_unassigned_field_is_withdrawn_too(
     field = create_field(clinician, smear_jpeg(1))
     withdraw(technician, field)
     assert not diagnoses_unassigned().exists()
-    with pytest.raises(CaseError, match="withdrawn"):
+    with pytest.raises(DomainError, match="withdrawn"):
         diagnosis_assign(actor=clinician, diagnosis=field, specimen=specimen)
     again, created = diagnosis_create(actor=clinician, upload=smear_jpeg(1))
     assert created

@@ -22,6 +22,7 @@ from tests.diagnosis.made.pictures import (
     smear_jpeg,
 )
 from webapp.audit.models import AuditEvent
+from webapp.domain_error import DomainError
 
 pytestmark = pytest.mark.django_db
 
@@ -354,7 +355,7 @@ def test_an_unassigned_field_is_assigned_once(
     services.diagnosis_assign(actor=clinician, diagnosis=diagnosis, specimen=specimen)
     assert diagnosis.specimen == specimen
     assert actions_of(diagnosis) == ["diagnosis.received", "diagnosis.assigned"]
-    with pytest.raises(ValueError, match="already assigned"):
+    with pytest.raises(DomainError, match="already assigned"):
         services.diagnosis_assign(actor=clinician, diagnosis=diagnosis, specimen=other_specimen)
     again, created = services.diagnosis_create(actor=clinician, upload=smear, specimen=specimen)
     assert (again, created) == (diagnosis, False)

@@ -133,7 +133,7 @@ def test_signing_reads_the_files_whatever_was_found_before(
     """The pages may trust a file's times; a signature does not."""
     agree_with_all(actor=clinician, case=case)
     damaged(case)
-    monkeypatch.setattr("diagnosis.signing.services.damaged_of_specimen", lambda specimen: [])
+    monkeypatch.setattr("diagnosis.signing.blockers.damaged_of_specimen", lambda specimen: [])
     monkeypatch.setattr("diagnosis.storage.images.media_is_sound", lambda name, sha256: True)
     with pytest.raises(CaseError, match="field 2 is damaged"):
         sign(clinician, case)

@@ -13,8 +13,8 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.deployment.files import SITE, compose
-from tests.deployment.laid_out import Image
+from tests.deployment.laid_out.files import SITE, compose
+from tests.deployment.laid_out.image import Image
 from tests.product import ROOT
 from tests.servers.mariadb import free_port
 from tests.waiting import WITHIN_S

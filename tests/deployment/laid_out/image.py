@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from tests.deployment.files import compose, instructions, lay_out_image
+from tests.deployment.laid_out.files import compose, instructions, lay_out_image
 from tests.product import KEY, ROOT, clean_environment
 from tests.waiting import WITHIN_S
 

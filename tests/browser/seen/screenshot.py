@@ -1,4 +1,4 @@
-"""Makes the pictures in docs/screenshots anew: `python -m tests.browser.seen.screenshot` in the root.
+"""Makes docs/screenshots anew: `python -m tests.browser.seen.screenshot` in the root.
 
 Starts the product with an empty database, so that it draws its demonstration, and goes through it
 as the guide says. What the model says about a drawing means nothing.

@@ -1,6 +1,5 @@
 """What a backup holds comes back, all of it or nothing."""
 
-import json
 import os
 import shutil
 import sqlite3
@@ -15,7 +14,6 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.core.management import CommandError
 from django.core.management.base import SystemCheckError
 from django.db import connection, connections
-from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
@@ -25,7 +23,7 @@ from diagnosis.core.predictors.seal import check_seal
 from diagnosis.core.state import Status
 from diagnosis.fields.live_model import _current as read_live_versions
 from diagnosis.models import Diagnosis
-from diagnosis.operations.backup import database, restore
+from diagnosis.operations.backup import restore
 from diagnosis.operations.backup.folder import MANIFEST, SUMS, sha256_of
 from diagnosis.operations.backup.marker import marker_path
 from diagnosis.operations.checks import restore_has_ended
@@ -45,44 +43,12 @@ from tests.diagnosis.made.site import (
     wipe_database,
     without,
 )
+from tests.diagnosis.operations.restoring import checksums_again, refused, restore_from
 from tests.product import ROOT
 from webapp.accounts.tokens import token_make
 from webapp.audit.models import AuditEvent
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-@pytest.fixture
-def backup(site: Site, tmp_path: Path) -> Path:
-    """A backup of the site."""
-    command("backup", str(tmp_path / "backup"))
-    return tmp_path / "backup"
-
-
-def _restore(backup: Path, *options: str) -> str:
-    return command("restore", str(backup), *options)
-
-
-def _refused(backup: Path, because: str, *options: str) -> None:
-    """The restore ends with a sentence, and nothing has changed."""
-    before = state()
-    with pytest.raises(CommandError, match=because):
-        _restore(backup, *options)
-    assert state() == before
-    assert not marker_path().exists()
-
-
-def _seal_again(backup: Path) -> None:
-    """As somebody would who can write the folder."""
-    names = sorted(name for name in files(backup) if name != SUMS)
-    lines = [f"{sha256_of(backup / name)}  {name}\n" for name in names]
-    (backup / SUMS).write_text("".join(lines))
-
-
-def _edit_manifest(backup: Path, **changes: Any) -> None:
-    document = json.loads((backup / MANIFEST).read_text())
-    (backup / MANIFEST).write_text(json.dumps({**document, **changes}))
-    _seal_again(backup)
 
 
 # --- There and back ----------------------------------------------------------------------
@@ -99,7 +65,7 @@ def test_everything_comes_back_on_an_empty_machine(
     shutil.rmtree(settings.MEDIA_ROOT)
     shutil.rmtree(store.parent)
 
-    printed = _restore(tmp_path / "backup")
+    printed = restore_from(tmp_path / "backup")
     assert "1 patients, 6 diagnoses" in printed
     after = state()
     assert without(after, "restore.made") == before
@@ -127,7 +93,7 @@ def test_the_product_goes_on_with_what_was_restored(
     wipe_database()
     shutil.rmtree(settings.MEDIA_ROOT)
     shutil.rmtree(tmp_path / "real")
-    _restore(tmp_path / "backup")
+    restore_from(tmp_path / "backup")
 
     actor = User.objects.get(username="clinician")
     client = Client()
@@ -159,7 +125,7 @@ def test_what_came_after_the_backup_goes(site: Site, store: Path, backup: Path) 
     promote(3, previous=2)
     published_since = {name for name in files(store.parent) if "/3/" in name}
 
-    _restore(backup, "--replace")
+    restore_from(backup, "--replace")
     after = state()
     assert {name for name in after["models"] if "/3/" in name} == published_since
     after["models"] = {
@@ -172,7 +138,7 @@ def test_nothing_goes_unasked(site: Site, store: Path, backup: Path) -> None:
     media_write(to_stored(smear_jpeg(6)))
     shutil.rmtree(store / "all_smear/2")
     publish(2, b"another graph")
-    _refused(
+    refused(
         backup,
         r"would remove for good: .*patients_patient 1.*media files that are not in the backup 1, "
         r"model all_smear/2 with other content\. Nothing was changed",
@@ -182,7 +148,7 @@ def test_nothing_goes_unasked(site: Site, store: Path, backup: Path) -> None:
 def test_a_target_that_was_only_migrated_is_empty(site: Site, backup: Path) -> None:
     wipe_database()
     command("migrate", verbosity=0)
-    assert "Restored" in _restore(backup)
+    assert "Restored" in restore_from(backup)
 
 
 @pytest.mark.parametrize("damage", ["no database at all", b"SQLite format 3\0 and then nothing"])
@@ -196,56 +162,9 @@ def test_a_damaged_database_is_replaced(
     connections.close_all()
     path.write_bytes(damage if isinstance(damage, bytes) else damage.encode() * 400)
     with pytest.raises(CommandError, match="a database that cannot be read"):
-        _restore(backup)
-    _restore(backup, "--replace")
+        restore_from(backup)
+    restore_from(backup, "--replace")
     assert without(state(), "restore.made") == before
-
-
-# --- Older and newer code ----------------------------------------------------------------
-
-
-def test_an_older_backup_is_brought_up_to_date(site: Site, tmp_path: Path) -> None:
-    recorder = MigrationRecorder(connection)
-    recorder.record_unapplied("sessions", "0001_initial")
-    with connection.cursor() as cursor:
-        cursor.execute("DROP TABLE django_session")
-    command("backup", str(tmp_path / "backup"))
-    _restore(tmp_path / "backup", "--replace")
-    assert "sessions.0001_initial" in database.applied_migrations()
-    assert not Session.objects.exists()
-
-
-def test_a_newer_backup_is_refused(site: Site, tmp_path: Path) -> None:
-    MigrationRecorder(connection).record_applied("diagnosis", "0999_of_tomorrow")
-    command("backup", str(tmp_path / "backup"))
-    _refused(
-        tmp_path / "backup",
-        r"made by newer code .*diagnosis\.0999_of_tomorrow.* Restore it with that version",
-        "--replace",
-    )
-
-
-def test_tables_of_newer_code_go(site: Site, backup: Path) -> None:
-    """Back to the version before: its backup is restored over what the newer code left."""
-    with connection.cursor() as cursor:
-        cursor.execute("CREATE TABLE of_tomorrow (id INTEGER PRIMARY KEY)")
-        cursor.execute("INSERT INTO of_tomorrow VALUES (1)")
-    _refused(backup, "of_tomorrow 1")
-    _restore(backup, "--replace")
-    assert "of_tomorrow" not in database.row_counts()
-
-
-@pytest.mark.parametrize(
-    ("changes", "because"),
-    [
-        ({"format": 2}, r"is of a newer format \(format 2, made by version 0\.1\.0\)"),
-        ({"vendor": "Oracle"}, r"is of a Oracle database, and DATABASE_URL names one of"),
-        ({"rows": None, "format": None}, "is malformed"),
-    ],
-)
-def test_what_this_code_cannot_restore(backup: Path, changes: dict[str, Any], because: str) -> None:
-    _edit_manifest(backup, **changes)
-    _refused(backup, because, "--replace")
 
 
 # --- Not as it was made ------------------------------------------------------------------
@@ -285,14 +204,14 @@ def _drop_last_line(path: Path) -> None:
 
 def _without_manifest(backup: Path) -> None:
     (backup / MANIFEST).unlink()
-    _seal_again(backup)
+    checksums_again(backup)
 
 
 @pytest.mark.parametrize("part", TAMPERED)
 def test_what_is_not_as_it_was_made_is_refused(backup: Path, part: str) -> None:
     tamper, because = TAMPERED[part]
     tamper(backup)
-    _refused(backup, because, "--replace")
+    refused(backup, because, "--replace")
 
 
 def test_a_file_that_changes_while_it_is_restored(
@@ -308,7 +227,7 @@ def test_a_file_that_changes_while_it_is_restored(
         _append(victim)
 
     monkeypatch.setattr(restore, "_check_space", tamper)
-    _refused(backup, "changed while it was read", "--replace")
+    refused(backup, "changed while it was read", "--replace")
 
 
 # --- Not now -----------------------------------------------------------------------------
@@ -326,17 +245,17 @@ def test_not_while_the_product_runs(
         other = connection.copy("other")
         other.ensure_connection()
     try:
-        _refused(backup, r"is in use.*stop the product", "--replace")
+        refused(backup, r"is in use.*stop the product", "--replace")
     finally:
         other.close()
-    _restore(backup, "--replace")
+    restore_from(backup, "--replace")
 
 
 def test_not_on_a_full_disk(backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     media_path("").joinpath("fields").rename(media_path("").with_name("elsewhere"))
     usage = shutil.disk_usage("/")._replace(free=1000)
     monkeypatch.setattr(restore.shutil, "disk_usage", lambda path: usage)
-    _refused(backup, r"has 0 MiB free, and the restore needs .*Nothing was changed", "--replace")
+    refused(backup, r"has 0 MiB free, and the restore needs .*Nothing was changed", "--replace")
 
 
 def test_a_disk_that_fills_up_meanwhile(backup: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -351,7 +270,7 @@ def test_a_disk_that_fills_up_meanwhile(backup: Path, monkeypatch: pytest.Monkey
         place(*args, **options)
 
     monkeypatch.setattr(restore, "place_file", place_file)
-    _refused(backup, "Nothing was restored: No space left on device; free some", "--replace")
+    refused(backup, "Nothing was restored: No space left on device; free some", "--replace")
 
 
 def test_not_as_root_into_another_user_s_folders(
@@ -360,11 +279,11 @@ def test_not_as_root_into_another_user_s_folders(
     owner = 65534 if os.geteuid() == 0 else os.geteuid()
     os.chown(media_path(""), owner, -1)
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    _refused(backup, f"belongs to user {owner}, and root runs this; run it as that", "--replace")
+    refused(backup, f"belongs to user {owner}, and root runs this; run it as that", "--replace")
 
 
 def test_a_folder_that_is_no_backup(site: Site, tmp_path: Path) -> None:
-    _refused(tmp_path / "nowhere", "is no backup, or one that was cut off", "--replace")
+    refused(tmp_path / "nowhere", "is no backup, or one that was cut off", "--replace")
 
 
 # --- Halfway -----------------------------------------------------------------------------
@@ -376,7 +295,7 @@ def test_a_database_that_fails_halfway_says_how_to_go_on(
     before = without(state(), "backup.made")
     monkeypatch.setattr(restore, "store_switch", lambda *args: os.stat("/nowhere"))
     with pytest.raises(CommandError, match=r"stopped halfway: .*run the same command again"):
-        _restore(backup, "--replace")
+        restore_from(backup, "--replace")
     (problem,) = restore_has_ended()
     assert (problem.id, problem.hint) == (
         "diagnosis.E003",
@@ -387,7 +306,7 @@ def test_a_database_that_fails_halfway_says_how_to_go_on(
     with pytest.raises(CommandError, match="A restore was cut off here"):
         command("backup", str(backup.with_name("of-a-half")))
     monkeypatch.undo()
-    assert "Going on with the restore" in _restore(backup), "without --replace"
+    assert "Going on with the restore" in restore_from(backup), "without --replace"
     assert without(state(), "restore.made") == before
     assert restore_has_ended() == []
 
@@ -399,10 +318,10 @@ def test_another_backup_does_not_go_on_unasked(
     with monkeypatch.context() as patch:
         patch.setattr(restore, "store_switch", lambda *args: os.stat("/nowhere"))
         with pytest.raises(CommandError, match="stopped halfway"):
-            _restore(backup, "--replace")
+            restore_from(backup, "--replace")
     with pytest.raises(CommandError, match="The target is not empty"):
-        _restore(tmp_path / "other")
+        restore_from(tmp_path / "other")
     assert marker_path().exists()
-    _restore(tmp_path / "other", "--replace")
+    restore_from(tmp_path / "other", "--replace")
     assert not marker_path().exists()
     assert Patient.objects.get().name == NAME

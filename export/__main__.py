@@ -58,7 +58,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> None:
-    asked = _train_config(options)
+    from export.runs import begun_from
+
+    asked = begun_from(_train_config(options), options.weights)
     dataset = read_dataset(options.data)
     for line in describe(dataset):
         _say(line)

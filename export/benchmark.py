@@ -44,9 +44,9 @@ from export.dataset import Field, data_digest, labels_of
 from export.errors import RunError
 from export.metrics import Figures, area_under_roc, calibration_error, classification
 from export.recipes import recipe
-from export.runs import CONFIG, Report, TrainConfig, read_history, replace
+from export.runs import CONFIG, Report, TrainConfig, begun_from, read_history, replace
 from export.split import leaky_random_split
-from export.train import begun_from, covered_images, normalise, predict_logits, train
+from export.train import covered_images, normalise, predict_logits, train
 
 RANDOM, GROUPED, COST = "random", "grouped", "cost"
 PARTS = (RANDOM, GROUPED, COST)

@@ -4,6 +4,7 @@ Features come from the train split, everything that is chosen from the calibrati
 holds 14 groups, 2 of them Benign: enough to place a number, too few to promise much by it.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
@@ -24,6 +25,9 @@ NOT_SUSPICIOUS_CEILING = 0.25
 MARGIN = 1e-3  # of m; publication asks that runtimes agree within 1e-4
 # The score of a field in which the network found nothing at all to judge.
 NOTHING_SEEN = 1000.0
+
+# Canonical images → pooled features float32 [N, D] and logits float32 [N, classes].
+Ask = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32]]]
 
 
 @dataclass(frozen=True)
@@ -89,8 +93,9 @@ def calibrate(
     calibration_groups: list[str],
 ) -> Calibration:
     """Fit everything for ``model`` on canonical images, uint8 [N, 224, 224, 3]."""
-    train_features, _ = features_and_logits(model, train_images)
-    features, logits = features_and_logits(model, calibration_images)
+    ask = features_and_logits(model)
+    train_features, _ = ask(train_images)
+    features, logits = ask(calibration_images)
     whitening, class_means = fit_domain(train_features, train_labels)
     scores = ood_scores(features, whitening, class_means)
     decision = fit_decision(logits, scores, calibration_labels, calibration_groups)
@@ -123,15 +128,20 @@ def fit_decision(
     )
 
 
-def features_and_logits(
-    model: keras.Model, images: NDArray[np.uint8]
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Pooled features float32 [N, D] and logits float32 [N, classes], in inference mode."""
+def features_and_logits(model: keras.Model) -> Ask:
+    """Answers images with pooled features and logits, in inference mode.
+
+    One for all images of a network, because TensorFlow traces the network for each.
+    """
     both = keras.Model(model.inputs, [model.get_layer(name).output for name in (POOLED, LOGITS)])
-    starts = range(0, len(images), 64)
-    parts = [both.predict_on_batch(normalise(images[i : i + 64])) for i in starts]
-    pooled, logits = zip(*parts, strict=True)
-    return np.concatenate(pooled), np.concatenate(logits)
+
+    def ask(images: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        starts = range(0, len(images), 64)
+        parts = [both.predict_on_batch(normalise(images[i : i + 64])) for i in starts]
+        pooled, logits = zip(*parts, strict=True)
+        return np.concatenate(pooled), np.concatenate(logits)
+
+    return ask
 
 
 def fit_domain(

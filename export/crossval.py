@@ -121,11 +121,12 @@ def train_fold(
     training = [field for part in parts if part is not held_out for field in part]
     report(f"fold {number} of {folds}: {len(training)} train, {len(held_out)} held out")
     model = train(config, training, held_out, run / FOLD.format(number, folds), report, weights)
-    features, _ = features_and_logits(model, covered_images(training))
+    see = features_and_logits(model)
+    features, _ = see(covered_images(training))
     domain = fit_domain(features, labels_of(training))
 
     def ask(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        pooled, logits = features_and_logits(model, images)
+        pooled, logits = see(images)
         return np.column_stack([logits, ood_scores(pooled, *domain)])
 
     answers, painted = ask(covered_images(held_out)), ask(_painted_images(held_out))

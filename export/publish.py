@@ -199,8 +199,9 @@ def _write_graph(
     extra = folder / "assets.extra"
     extra.mkdir()
     expected = graph.answers(images)
+    loaded = savedmodel.load_signatures(folder)
     for signature in savedmodel.SIGNATURES:
-        found = savedmodel.saved_model_answers(folder, signature, images)
+        found = savedmodel.saved_model_answers(loaded, signature, images)
         gate(expected, found, f"SavedModel {signature}")
     converted = savedmodel.convert(folder)
     for signature in savedmodel.LITERT_SIGNATURES:

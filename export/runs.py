@@ -117,6 +117,23 @@ def is_begun(config: TrainConfig, training: Sequence[Field], run: Path) -> bool:
     return True
 
 
+def begun_from(config: TrainConfig, weights: Path | None) -> TrainConfig:
+    """``config`` with the digest of the file of weights to begin with, where there is one.
+
+    Raises:
+        RunError: the file cannot be read, or ``config`` names another.
+    """
+    if weights is None:
+        return config
+    digest = file_digest(weights)
+    if config.weights not in ("", digest):
+        raise RunError(
+            f"{weights} (sha256 {digest[:12]}…) is not the file that the run began from "
+            f"(sha256 {config.weights[:12]}…)."
+        )
+    return dataclasses.replace(config, weights=digest)
+
+
 def begin(config: TrainConfig, training: Sequence[Field], run: Path) -> None:
     """Make the folder of a new run and write its ``config.json``."""
     run.mkdir(parents=True, exist_ok=True)

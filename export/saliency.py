@@ -99,13 +99,15 @@ def randomised_networks(
 ) -> Iterator[tuple[keras.Model, keras.Model]]:
     """For each seed a network drawn anew, and ``model`` with that network's last dense layer.
 
-    The first has its batch normalisations set on ``images``.
+    The first has its batch normalisations set on ``images``. The second is one network that
+    changes with the next seed, because building one takes longer than asking it.
     """
     # Weights can only be copied by their order, which a graph's outputs may change.
     trained = Graph(model, calibration).model.get_weights()
+    last_layer = build(architecture, 0)
+    Graph(last_layer, calibration).model.set_weights(trained)
     for seed in seeds:
-        all_weights, last_layer = build(architecture, seed), build(architecture, seed)
-        Graph(last_layer, calibration).model.set_weights(trained)
+        all_weights = build(architecture, seed)
         last_layer.get_layer(LOGITS).set_weights(all_weights.get_layer(LOGITS).get_weights())
         settle_statistics(all_weights, images, seed)
         yield all_weights, last_layer

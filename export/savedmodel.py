@@ -4,7 +4,7 @@
 Serving cannot find the variables of the latter.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ LITERT_SIGNATURES = ("serving_default", "explain")  # decode_raw on strings has 
 MAP_SIDE = 7  # places of an activation map on each side
 FAINT = 1e-6
 Answer = dict[str, NDArray[np.float32]]
+Signatures = Mapping[str, Callable[..., dict[str, Any]]]
 
 
 class Graph:
@@ -109,9 +110,16 @@ def convert(saved_model: Path) -> bytes:
     return converter.convert()
 
 
-def saved_model_answers(saved_model: Path, signature: str, images: NDArray[np.uint8]) -> Answer:
-    """What the SavedModel on disk answers for canonical images through one signature."""
-    function = tf.saved_model.load(str(saved_model)).signatures[signature]
+def load_signatures(saved_model: Path) -> Signatures:
+    """The functions of a SavedModel on disk; loading takes longer than asking them all."""
+    return tf.saved_model.load(str(saved_model)).signatures
+
+
+def saved_model_answers(
+    signatures: Signatures, signature: str, images: NDArray[np.uint8]
+) -> Answer:
+    """What a loaded SavedModel answers for canonical images through one signature."""
+    function = signatures[signature]
     if signature == "serving_bytes":
         return _in_batches(
             lambda batch: function(image_bytes=tf.constant([i.tobytes() for i in batch])), images

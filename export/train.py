@@ -1,6 +1,5 @@
 """Training, checkpointed after every epoch: the same command goes on where it was stopped."""
 
-import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +32,7 @@ from export.runs import (
     Report,
     TrainConfig,
     begin,
-    file_digest,
+    begun_from,
     finish,
     is_begun,
     read_history,
@@ -140,23 +139,6 @@ def train(
     accuracy = np.mean(predict_logits(model, held_images).argmax(axis=1) == held_labels)
     report(f"finished: held-out accuracy {accuracy:.4f} of {len(held_labels)} fields")
     return model
-
-
-def begun_from(config: TrainConfig, weights: Path | None) -> TrainConfig:
-    """``config`` with the digest of the file of weights to begin with, where there is one.
-
-    Raises:
-        RunError: the file cannot be read, or ``config`` names another.
-    """
-    if weights is None:
-        return config
-    digest = file_digest(weights)
-    if config.weights not in ("", digest):
-        raise RunError(
-            f"{weights} (sha256 {digest[:12]}…) is not the file that the run began from "
-            f"(sha256 {config.weights[:12]}…)."
-        )
-    return dataclasses.replace(config, weights=digest)
 
 
 def load_run(run: Path) -> keras.Model:

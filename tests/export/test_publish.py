@@ -296,6 +296,7 @@ def test_an_unfinished_run_is_refused(
     assert not list((store / NAME).glob(".publishing-*"))
 
 
+@pytest.mark.usefixtures("known")
 def test_a_full_disk_leaves_the_store_as_it_was(
     store: Path, small_set: SmallSet, tiny_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,10 +16,9 @@ from export.augment import random_window
 from export.crossval import cross_validate, out_of_fold_figures, read_out_of_fold
 from export.dataset import data_digest, read_fields
 from export.errors import RunError
-from export.runs import TrainConfig, run_config
+from export.runs import TrainConfig, begun_from, run_config
 from export.split import official_split
 from export.train import (
-    begun_from,
     class_weights,
     covered_images,
     load_run,

@@ -13,7 +13,7 @@ from diagnosis.core.predictors.embedded import EmbeddedPredictor
 from diagnosis.core.predictors.store import version_dir
 from export import savedmodel
 from export.config import model_name, model_store
-from export.dataset import labels_of, read_fields
+from export.dataset import Field, labels_of, read_fields
 from export.evaluate import measure_fields
 from export.modelcard import render
 from export.split import official_split
@@ -33,12 +33,21 @@ def images(predictor: EmbeddedPredictor) -> NDArray[np.uint8]:
     return np.stack([preprocess(draw_smear(seed), predictor.contract) for seed in range(100, 104)])
 
 
+@pytest.fixture(scope="module")
+def signatures(published: Path) -> savedmodel.Signatures:
+    return savedmodel.load_signatures(published)
+
+
+@pytest.fixture(scope="module")
+def explained(signatures: savedmodel.Signatures, images: NDArray[np.uint8]) -> savedmodel.Answer:
+    return savedmodel.saved_model_answers(signatures, "explain", images)
+
+
 def test_both_serving_signatures_agree_to_a_hundred_thousandth(
-    published: Path, images: NDArray[np.uint8]
+    signatures: savedmodel.Signatures, explained: savedmodel.Answer, images: NDArray[np.uint8]
 ) -> None:
-    floats = savedmodel.saved_model_answers(published, "serving_default", images)
-    raw = savedmodel.saved_model_answers(published, "serving_bytes", images)
-    explained = savedmodel.saved_model_answers(published, "explain", images)
+    floats = savedmodel.saved_model_answers(signatures, "serving_default", images)
+    raw = savedmodel.saved_model_answers(signatures, "serving_bytes", images)
     assert set(floats) == set(raw) == {"probabilities", "ood_score"}
     assert floats["probabilities"].shape == (4, 4)
     assert floats["ood_score"].shape == (4,)
@@ -51,28 +60,28 @@ def test_both_serving_signatures_agree_to_a_hundred_thousandth(
     assert explained["activation"].max() <= 1
 
 
-def test_bytes_of_another_length_are_an_error_and_not_other_images(published: Path) -> None:
+def test_bytes_of_another_length_are_an_error_and_not_other_images(
+    signatures: savedmodel.Signatures,
+) -> None:
     import tensorflow as tf
 
-    function = tf.saved_model.load(str(published)).signatures["serving_bytes"]
     two_in_one = tf.constant([bytes(2 * 224 * 224 * 3)])
     with pytest.raises(tf.errors.InvalidArgumentError):
-        function(image_bytes=two_in_one)
+        signatures["serving_bytes"](image_bytes=two_in_one)
 
 
 def test_the_embedded_runtime_answers_like_the_saved_model(
-    published: Path, predictor: EmbeddedPredictor, images: NDArray[np.uint8]
+    explained: savedmodel.Answer, predictor: EmbeddedPredictor, images: NDArray[np.uint8]
 ) -> None:
-    expected = savedmodel.saved_model_answers(published, "explain", images)
     for i, image in enumerate(images):
         explanation = predictor.explain(image)
         prediction = explanation.prediction
         np.testing.assert_allclose(
-            prediction.probabilities, expected["probabilities"][i], atol=1e-4
+            prediction.probabilities, explained["probabilities"][i], atol=1e-4
         )
-        assert abs(prediction.ood_score - expected["ood_score"][i]) <= 1e-4
+        assert abs(prediction.ood_score - explained["ood_score"][i]) <= 1e-4
         # A map is stretched to [0, 1], and differences are stretched with it.
-        np.testing.assert_allclose(explanation.activation, expected["activation"][i], atol=1e-3)
+        np.testing.assert_allclose(explanation.activation, explained["activation"][i], atol=1e-3)
         (predicted,) = predictor.predict(image[np.newaxis])
         np.testing.assert_allclose(predicted.probabilities, prediction.probabilities, atol=1e-6)
         assert predicted.ood_score == pytest.approx(prediction.ood_score, abs=1e-5)
@@ -92,12 +101,11 @@ def test_golden_vectors_pin_preprocessing_and_answers(
 
 
 def test_warm_up_requests_are_of_this_model_and_can_be_answered(
-    published: Path, predictor: EmbeddedPredictor
+    published: Path, predictor: EmbeddedPredictor, signatures: savedmodel.Signatures
 ) -> None:
     import tensorflow as tf
     from tensorflow_serving.apis import prediction_log_pb2
 
-    signatures = tf.saved_model.load(str(published)).signatures
     path = published / "assets.extra/tf_serving_warmup_requests"
     asked = []
     for record in tf.data.TFRecordDataset(str(path)):
@@ -132,12 +140,19 @@ def test_the_card_says_what_the_contract_says(
     assert "Research use only" in text
 
 
+@pytest.fixture(scope="module")
+def calibration(data_dir: Path) -> list[Field]:
+    """The real fields of that split; reading them decodes the whole set."""
+    return official_split(read_fields(data_dir))[1]
+
+
 @pytest.mark.data
-def test_conversion_agrees_on_real_fields(published: Path, data_dir: Path) -> None:
-    _, calibration = official_split(read_fields(data_dir))
+def test_conversion_agrees_on_real_fields(
+    published: Path, signatures: savedmodel.Signatures, calibration: list[Field]
+) -> None:
     images = covered_images(calibration[::8])
     model = (published / "assets.extra/model.tflite").read_bytes()
-    expected = savedmodel.saved_model_answers(published, "serving_default", images)
+    expected = savedmodel.saved_model_answers(signatures, "serving_default", images)
     found = savedmodel.litert_answers(model, "serving_default", images)
     for name in expected:
         np.testing.assert_allclose(found[name], expected[name], atol=1e-4)
@@ -145,9 +160,8 @@ def test_conversion_agrees_on_real_fields(published: Path, data_dir: Path) -> No
 
 @pytest.mark.data
 def test_accuracy_on_calibration_through_the_serving_path(
-    predictor: EmbeddedPredictor, data_dir: Path
+    predictor: EmbeddedPredictor, calibration: list[Field]
 ) -> None:
-    _, calibration = official_split(read_fields(data_dir))
     figures = measure_fields(calibration, predictor)
     assert figures["accuracy"]["n"] == len(labels_of(calibration)) == 498
     assert figures["accuracy"]["value"] >= 0.98

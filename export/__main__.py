@@ -15,17 +15,18 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from diagnosis.core.errors import ContractError
 from diagnosis.core.predictors.store import read_live, version_dir
-from export import config, registry
-from export.dataset import read_dataset, read_fields
+from export import config
+from export.data.dataset import read_dataset, read_fields
+from export.data.split import describe, official_split
 from export.errors import ExportError
-from export.serving import LOADING_SECONDS, wait_available
-from export.split import describe, official_split
+from export.publishing import registry
+from export.publishing.model_server import LOADING_SECONDS, wait_available
 
 if TYPE_CHECKING:
-    from export.runs import TrainConfig
+    from export.training.runs import TrainConfig
 
 ML_PACKAGES = ("keras", "matplotlib", "sklearn", "tensorflow")
-PARTS = ("random", "grouped", "cost")  # of a benchmark, see export.benchmark
+PARTS = ("random", "grouped", "cost")  # of a benchmark, see export.evaluation.benchmark
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,13 +59,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(options: argparse.Namespace) -> None:
-    from export.runs import begun_from
+    from export.training.runs import begun_from
 
     asked = begun_from(_train_config(options), options.weights)
     dataset = read_dataset(options.data)
     for line in describe(dataset):
         _say(line)
-    from export.train import train
+    from export.training.train import train
 
     training, calibration = official_split(dataset.fields)
     run = config.runs_dir() / (options.run or options.architecture)
@@ -75,7 +76,7 @@ def _train_config(options: argparse.Namespace) -> "TrainConfig":
     """The recipe of the architecture, with what was asked for otherwise."""
     import dataclasses
 
-    from export.recipes import recipe
+    from export.training.recipes import recipe
 
     names = ("epochs", "batch_size", "seed", "learning_rate", "colour", "window", "precision")
     given = {name: getattr(options, name) for name in names}
@@ -85,7 +86,7 @@ def _train_config(options: argparse.Namespace) -> "TrainConfig":
 
 
 def _imagenet(options: argparse.Namespace) -> None:
-    from export.imagenet import WEIGHTS, convert_mobilenet_v2
+    from export.training.imagenet import WEIGHTS, convert_mobilenet_v2
 
     target = options.output or config.runs_dir() / WEIGHTS
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -96,13 +97,13 @@ def _imagenet(options: argparse.Namespace) -> None:
 def _cross_validate(options: argparse.Namespace) -> None:
     import dataclasses
 
-    from export.runs import run_config
+    from export.training.runs import run_config
 
     run = _run(options)
     chosen = run_config(run)
     chosen = dataclasses.replace(chosen, epochs=options.epochs or chosen.epochs)
     fields = read_fields(options.data)
-    from export.crossval import cross_validate, out_of_fold_figures, train_fold
+    from export.evaluation.crossval import cross_validate, out_of_fold_figures, train_fold
 
     if options.only:
         train_fold(run, chosen, fields, options.folds, options.only, _say, options.weights)
@@ -112,9 +113,9 @@ def _cross_validate(options: argparse.Namespace) -> None:
 
 
 def _benchmark(options: argparse.Namespace) -> None:
-    from export.benchmark import benchmark, quick_fields, quick_plan
-    from export.benchmark_report import write_report
-    from export.recipes import RECIPES, recipe
+    from export.evaluation.benchmark import benchmark, quick_fields, quick_plan
+    from export.evaluation.benchmark_report import write_report
+    from export.training.recipes import RECIPES, recipe
 
     names = options.only or list(RECIPES)
     if options.quick:
@@ -137,10 +138,10 @@ def _benchmark(options: argparse.Namespace) -> None:
 
 
 def _publish(options: argparse.Namespace) -> None:
-    from export.runs import run_config
+    from export.training.runs import run_config
 
     run_config(_run(options))
-    from export.publish import Request, publish
+    from export.publishing.publish import Request, publish
 
     request = Request(
         run=_run(options),
@@ -154,8 +155,8 @@ def _publish(options: argparse.Namespace) -> None:
 
 
 def _evaluate(options: argparse.Namespace) -> None:
-    from export.evaluate import measure
-    from export.modelcard import draw, render
+    from export.evaluation.evaluate import measure
+    from export.publishing.modelcard import draw, render
 
     store, name = config.model_store(), config.model_name()
     version = options.version or read_live(store, name).stable
@@ -170,9 +171,9 @@ def _evaluate(options: argparse.Namespace) -> None:
 
 def _reference(options: argparse.Namespace) -> None:
     from diagnosis.core.drift import reference_path
-    from export.dataset import data_digest
+    from export.data.dataset import data_digest
     from export.errors import DataError
-    from export.reference import reference_of, write_reference
+    from export.publishing.drift_reference import reference_of, write_reference
 
     store, name = config.model_store(), config.model_name()
     version = options.version or read_live(store, name).stable
@@ -187,7 +188,7 @@ def _reference(options: argparse.Namespace) -> None:
 
 
 def _validation(options: argparse.Namespace) -> None:
-    from export.screening_report import write_report
+    from export.input_checks.report import write_report
 
     write_report(options.data, options.output)
     print(f"wrote {options.output}")

@@ -1,8 +1,8 @@
 """Whether the fields of today look like those the model was trained on. Pure: no Django.
 
 A version's *reference* holds, for each statistic of its training fields, the distribution and
-two limits on the distance from it. The limits are calibrated by ``export.reference`` on windows
-of whole pseudo-patients, because fields of one patient are alike: the usual rule of thumb for a
+two limits on the distance from it. ``export`` calibrates the limits on windows of
+whole pseudo-patients, because fields of one patient are alike: the usual rule of thumb for a
 population stability index (0.25 is "a major shift") is passed by every second honest window.
 
 The distance is the two-sample Kolmogorov–Smirnov distance (Smirnov 1948): the largest gap

@@ -1,6 +1,6 @@
 """The straight line from bytes to outcome. Pure: no Django, no TensorFlow.
 
-The web portal, the API, the worker and ``export.evaluate`` all come through ``screen``, so an
+The web portal, the API, the worker and ``export evaluate`` all come through ``screen``, so an
 offline figure measures the path that serves users.
 """
 

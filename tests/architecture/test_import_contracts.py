@@ -22,6 +22,7 @@ BREAKS = {
     "apps": ("patients/services.py", "import diagnosis.core.state"),
     "diagnosis": ("diagnosis/models/case.py", "import diagnosis.cases.services"),
     "core": ("diagnosis/core/formats/decode.py", "import diagnosis.core.pipeline"),
+    "rooms of export": ("export/data/dataset.py", "import export.training.runs"),
     "patients": ("patients/models.py", "import patients.services"),
     "pure": ("diagnosis/core/imaging/preprocess.py", "import django.conf"),
     "export": ("diagnosis/operations/health.py", "import export.config"),

@@ -16,7 +16,7 @@ from diagnosis.core.predictors import tf_serving
 from diagnosis.core.predictors.addresses import model_urls
 from diagnosis.core.predictors.seal import seal
 from diagnosis.core.predictors.store import read_live, version_dir
-from export import registry
+from export.publishing import registry
 from tests.product import ROOT, clean_environment
 from tests.servers.mariadb import free_port
 from tests.tfserving.patience import PATIENT
@@ -30,7 +30,7 @@ NAME = "all_smear"
 def patient_client(monkeypatch: pytest.MonkeyPatch) -> None:
     """The product's own client gives a model server minutes, as every wait of a test has."""
     monkeypatch.setattr(tf_serving, "Patience", lambda: PATIENT)
-    monkeypatch.setattr("export.serving.REQUEST_SECONDS", WITHIN_S)
+    monkeypatch.setattr("export.publishing.model_server.REQUEST_SECONDS", WITHIN_S)
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,8 @@ import requests
 import yaml
 
 from diagnosis.core.predictors.store import Live, read_live
-from export import registry
-from export.serving import LOADING_SECONDS, NotServedError, wait_available
+from export.publishing import registry
+from export.publishing.model_server import LOADING_SECONDS, NotServedError, wait_available
 from tests.contract.conftest import NAME
 from tests.deployment.laid_out.files import flags
 from tests.product import ROOT, clean_environment

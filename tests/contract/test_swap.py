@@ -13,8 +13,8 @@ from pytest_django import Settings
 from diagnosis.core.imaging.contract import ModelContract
 from diagnosis.core.predictors.store import read_live
 from diagnosis.fields.live_model import predictor_for, stable_predictor
-from export import registry
-from export.serving import wait_available
+from export.publishing import registry
+from export.publishing.model_server import wait_available
 from tests.contract.conftest import NAME
 from tests.diagnosis.made.pictures import drawn
 from tests.tfserving.model_server import ModelServer, Store

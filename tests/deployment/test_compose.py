@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from export.registry import CONTAINER_STORE
+from export.publishing.registry import CONTAINER_STORE
 from serving import healthcheck
 from tests.deployment.laid_out.files import (
     PRODUCT,

@@ -15,7 +15,7 @@ from django.conf import settings
 
 from diagnosis.core.predictors.store import Live, read_live
 from diagnosis.core.predictors.tf_serving import BATCH, CALLS_AT_ONCE, Patience
-from export.registry import models_config, named
+from export.publishing.registry import models_config, named
 from tests.deployment.laid_out.files import compose, container, flags
 from tests.product import ROOT
 from tests.tfserving.loading import Retries, Versions

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from diagnosis.core.predictors.seal import SEAL, seal
-from export.registry import CONTAINER_STORE, models_config
+from export.publishing.registry import CONTAINER_STORE, models_config
 from tests.product import ROOT
 from tests.waiting import WITHIN_S, wait_until
 

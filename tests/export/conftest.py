@@ -61,7 +61,7 @@ def tiny_architecture() -> Iterator[str]:
     """The name of an architecture of 2,000 parameters that trains in seconds."""
     from keras import layers
 
-    from export import architectures
+    from export.training import architectures
 
     def tiny(image: object, weights: Path | None) -> object:
         x = layers.AveragePooling2D(8)(image)
@@ -80,10 +80,10 @@ def tiny_run(
     small_set: tuple[Path, Rows], tiny_architecture: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A finished run of the tiny architecture on the small set."""
-    from export.dataset import read_fields
-    from export.runs import TrainConfig
-    from export.split import official_split
-    from export.train import train
+    from export.data.dataset import read_fields
+    from export.data.split import official_split
+    from export.training.runs import TrainConfig
+    from export.training.train import train
 
     run = tmp_path_factory.mktemp("runs") / "tiny"
     config = TrainConfig(architecture=tiny_architecture, epochs=2, batch_size=4, warmup_epochs=1)

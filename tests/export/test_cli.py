@@ -19,10 +19,9 @@ from diagnosis.core.imaging.synthetic import draw_smear
 from diagnosis.core.predictors.seal import SEAL, seal
 from diagnosis.core.predictors.store import Live, live_path, published_versions, read_live
 from tests.diagnosis.made.pictures import encode
+from tests.export.conftest import Rows
 from tests.product import KEY, ROOT, Product, clean_environment, prepared_product
 from tests.waiting import WITHIN_S
-
-from .conftest import Rows
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 NAME = "all_smear"

@@ -3,7 +3,7 @@
 TensorFlow Serving (oneDNN) and LiteRT (XNNPACK) add up float32 in different orders. Against a real
 server 2,542 real fields differed by 5.6e-5 at most, and 200 drawings, which lie between the classes
 where the softmax is steep, by 1.44e-4. Twice 1e-4 holds both, and is a fifth of the distance that
-calibration keeps between its fields and a bound (``export.calibrate.MARGIN``): headline and class
+calibration keeps between its fields and a bound (``training.calibrate.MARGIN``): headline and class
 have to be the same.
 """
 

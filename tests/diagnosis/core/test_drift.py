@@ -20,7 +20,7 @@ from diagnosis.core.drift import (
 from diagnosis.core.errors import ContractError
 from diagnosis.core.imaging.validate import FIXES
 from diagnosis.core.predictors.store import published_versions
-from export.registry import check_version
+from export.publishing.registry import check_version
 from tests.product import ROOT
 
 STORE = ROOT / "serving/models"

@@ -13,7 +13,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from diagnosis.core.drift import FEWEST, STATISTICS, Limits, Reference, quantiles, reference_path
 from diagnosis.core.predictors.store import Live, live_path
 from diagnosis.statistics.period import USUAL
-from export.reference import write_reference
+from export.publishing.drift_reference import write_reference
 from tests.diagnosis.statistics.laboratory import field, read, specimen
 from webapp.audit.models import AuditEvent
 

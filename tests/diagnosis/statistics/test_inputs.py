@@ -20,8 +20,8 @@ from diagnosis.core.pipeline import prepare
 from diagnosis.core.predictors.store import Live, live_path
 from diagnosis.statistics import inputs as module
 from diagnosis.statistics.inputs import Inputs, inputs
-from export.reference import make_reference, measure_inputs, write_reference
-from export.screening import png
+from export.input_checks.fit import png
+from export.publishing.drift_reference import make_reference, measure_inputs, write_reference
 from tests.diagnosis.killed.steps import create_field, run_field
 from tests.diagnosis.made.pictures import FakePredictor, live, make_contract
 from tests.diagnosis.statistics.laboratory import field, specimen
@@ -141,8 +141,8 @@ def balance(found: Inputs) -> float:
 @pytest.mark.data
 def test_the_published_version_tells_a_stain_shift_of_real_fields(data_dir: Path) -> None:
     """Calibration fields, which the network has not learned from, against its real reference."""
-    from export.dataset import read_fields
-    from export.split import official_split
+    from export.data.dataset import read_fields
+    from export.data.split import official_split
 
     store = ROOT / "serving/models"
     contract = ModelContract.load(store / "all_smear/2")

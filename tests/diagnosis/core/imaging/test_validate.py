@@ -26,8 +26,8 @@ from diagnosis.core.imaging.validate import (
 )
 from diagnosis.core.predictors.store import read_live, version_dir
 from export.config import model_name
-from export.dataset import Field, read_fields, source_files
-from export.screening import (
+from export.data.dataset import Field, read_fields, source_files
+from export.input_checks.fit import (
     Change,
     Measured,
     ValidationProfile,

@@ -102,21 +102,6 @@ def shadow_agreement(*, listed: int = 20) -> list[Agreement]:
     return found
 
 
-def cohens_kappa(pairs: dict[Pair, int]) -> float | None:
-    """Agreement beyond chance (Cohen 1960), at most 1; ``None`` if chance alone would agree."""
-    total = sum(pairs.values())
-    given: Counter[str] = Counter()
-    theirs: Counter[str] = Counter()
-    for (left, right), count in pairs.items():
-        given[left] += count
-        theirs[right] += count
-    chance = sum(given[name] * theirs[name] for name in given)
-    if chance == total**2:
-        return None
-    observed = sum(count for (left, right), count in pairs.items() if left == right)
-    return (observed * total - chance) / (total**2 - chance)
-
-
 def _next_fields(contract: ModelContract) -> QuerySet[Diagnosis]:
     screened = Diagnosis.objects.filter(status__in=[Status.SCREENED, Status.REFUSED]).exclude(
         model_digest=contract.digest

@@ -39,17 +39,17 @@ class Agreement:
 
 
 def cohen_kappa(tables: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Cohen's κ of tables [..., K, K]; NaN where chance alone would agree always.
+    """Cohen's κ of tables of counts [..., K, K]; NaN where chance alone would agree always.
 
     J. Cohen, "A coefficient of agreement for nominal scales", Educational and Psychological
-    Measurement 20 (1960).
+    Measurement 20 (1960). Both shares are taken times the square of the total, so that counts
+    stay whole numbers: what is exactly 0 or undefined is never missed by a rounding.
     """
     total = tables.sum(axis=(-2, -1))
-    with np.errstate(invalid="ignore", divide="ignore"):
-        agreed = np.trace(tables, axis1=-2, axis2=-1) / total
-        chance = (tables.sum(axis=-1) * tables.sum(axis=-2)).sum(axis=-1) / total**2
-        kappa = (agreed - chance) / (1 - chance)
-    return np.where(np.isfinite(kappa), kappa, np.nan)
+    agreed = np.trace(tables, axis1=-2, axis2=-1) * total
+    chance = (tables.sum(axis=-1) * tables.sum(axis=-2)).sum(axis=-1)
+    with np.errstate(invalid="ignore"):
+        return (agreed - chance) / (total**2 - chance)
 
 
 def agreement(tables: NDArray[np.int64]) -> Agreement:

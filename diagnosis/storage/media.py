@@ -3,8 +3,8 @@
 import errno
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -12,6 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from diagnosis.core.files import replacing, sync_folder
 from diagnosis.core.formats.decode import StoredImage
 from webapp.telemetry.metrics import DAMAGED_FILES
 
@@ -94,18 +95,11 @@ def _keep(folder: str, data: bytes, extension: str) -> tuple[str, str]:
         pass
     if not path.parent.is_dir():
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sync_directory(path.parent.parent)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-    _sync_directory(path.parent)
+        sync_folder(path.parent.parent)
+    # Two uploads of the same image may be kept at the same time.
+    beside = path.with_name(f".writing-{secrets.token_hex(8)}")
+    with replacing(path, beside, mode=0o600) as file:
+        file.write(data)
     return name, digest
 
 
@@ -184,12 +178,3 @@ def media_files(*, older_than_s: float) -> Iterator[tuple[str, Path]]:
     ):
         if path.is_file() and path.stat().st_mtime < limit:
             yield path.relative_to(root).as_posix(), path
-
-
-def _sync_directory(folder: Path) -> None:
-    """Make a rename survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -15,6 +15,7 @@ from diagnosis.core.drift import (
     distance,
     quantiles,
 )
+from diagnosis.core.files import replacing
 from diagnosis.core.pipeline import prepare
 from diagnosis.core.predictors.base import Predictor
 from diagnosis.core.predictors.embedded import EmbeddedPredictor
@@ -130,10 +131,9 @@ def reference_of(version_dir: Path, fields: Sequence[Field]) -> Reference:
 
 
 def write_reference(reference: Reference, path: Path) -> None:
-    """Write beside and rename: readers see a whole file."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.write_bytes(reference.to_json())
-    beside.replace(path)
+    """Readers see a whole file, before and after."""
+    with replacing(path, path.with_name(f".{path.name}.new")) as file:
+        file.write(reference.to_json())
 
 
 def _window(

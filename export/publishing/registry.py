@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from diagnosis.core.errors import ContractError
+from diagnosis.core.files import replacing
 from diagnosis.core.imaging.contract import ModelContract, graph_digest
 from diagnosis.core.predictors.seal import check_seal
 from diagnosis.core.predictors.store import (
@@ -277,14 +278,10 @@ def _roles(live: Live) -> dict[str, int | None]:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write beside, flush to disk and rename: readers see the old file or the new one.
+    """Readers see the old file or the new one.
 
     Whatever the umask, servers and web may read it, who are other users.
     """
-    beside = path.with_name(f".{path.name}.new")
-    with beside.open("wb") as file:
+    with replacing(path, path.with_name(f".{path.name}.new")) as file:
         os.fchmod(file.fileno(), 0o644)
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(beside, path)

@@ -8,7 +8,6 @@ model.weights.h5       the finished network's averaged weights; its presence end
 
 import csv
 import dataclasses
-import hashlib
 import json
 import os
 import subprocess
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from diagnosis.core.files import sha256_of
 from export.config import INPUT_WIDTH, ROOT
 from export.data.dataset import Field, data_digest
 from export.errors import RunError
@@ -152,8 +152,7 @@ def file_digest(path: Path) -> str:
         RunError: it cannot be read.
     """
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return sha256_of(path)
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}).") from error
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from pytest_django import Settings
 
-from diagnosis.operations.backup.folder import sha256_of
+from diagnosis.core.files import sha256_of
 from diagnosis.operations.backup.store import StoreChange, store_switch
 from tests.product import KEY, ROOT, clean_environment, prepared_product
 from tests.toolchain.conftest import Started, open_to_others

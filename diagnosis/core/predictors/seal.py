@@ -5,19 +5,17 @@
 damage and edits by hand; who can write the folder can seal it again.
 """
 
-import hashlib
 from pathlib import Path
 
 from diagnosis.core.errors import ContractError
+from diagnosis.core.files import read_sums, sha256_of, sums_text
 
 SEAL = "assets.extra/SHA256SUMS"
 
 
 def seal(version_dir: Path) -> None:
     """Write ``SHA256SUMS`` of the files that are there now."""
-    sums = _sums(version_dir)
-    lines = "".join(f"{digest}  {name}\n" for name, digest in sums.items())
-    (version_dir / SEAL).write_text(lines)
+    (version_dir / SEAL).write_text(sums_text(_sums(version_dir)), "utf-8")
 
 
 def check_seal(version_dir: Path) -> None:
@@ -27,9 +25,7 @@ def check_seal(version_dir: Path) -> None:
         ContractError: a file was changed, added or taken away, or there is no seal; names it.
     """
     try:
-        lines = (version_dir / SEAL).read_text().splitlines()
-        sealed = {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
-        found = _sums(version_dir)
+        sealed, found = read_sums(version_dir / SEAL), _sums(version_dir)
     except (OSError, ValueError) as error:
         raise ContractError(
             f"{version_dir / SEAL} cannot be used ({error}); publish the version again."
@@ -53,14 +49,9 @@ def _difference(sealed: str | None, found: str | None) -> str:
 
 
 def _sums(version_dir: Path) -> dict[str, str]:
-    """sha256 of every file but the seal, by path relative to the version, sorted."""
-    files = {
-        path.relative_to(version_dir).as_posix(): path
-        for path in version_dir.rglob("*")
-        if path.is_file()
-    }
+    """sha256 of every file but the seal, by path relative to the version."""
     return {
-        name: hashlib.sha256(files[name].read_bytes()).hexdigest()
-        for name in sorted(files)
-        if name != SEAL
+        path.relative_to(version_dir).as_posix(): sha256_of(path)
+        for path in version_dir.rglob("*")
+        if path.is_file() and path != version_dir / SEAL
     }

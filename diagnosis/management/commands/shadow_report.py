@@ -2,9 +2,11 @@
 
 from typing import Any
 
+import numpy as np
 from django.core.management.base import BaseCommand
 
-from diagnosis.fields.shadow import FAILED, Agreement, Pair, cohens_kappa, shadow_agreement
+from diagnosis.fields.shadow import FAILED, Agreement, Pair, shadow_agreement
+from diagnosis.statistics.agreement import cohen_kappa
 
 
 class Command(BaseCommand):
@@ -49,5 +51,9 @@ def _share(pairs: dict[Pair, int]) -> str:
 
 
 def _kappa(pairs: dict[Pair, int]) -> str:
-    kappa = cohens_kappa(pairs) if pairs else None
-    return "undefined" if kappa is None else f"{kappa:.3f}"
+    names = sorted({name for pair in pairs for name in pair})
+    table = np.zeros((len(names), len(names)))
+    for (given, theirs), count in pairs.items():
+        table[names.index(given), names.index(theirs)] = count
+    kappa = float(cohen_kappa(table))
+    return "undefined" if np.isnan(kappa) else f"{kappa:.3f}"

@@ -24,7 +24,16 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
+
+from diagnosis.core.files import (
+    read_sums,
+    replacing,
+    sha256_of,
+    sums_text,
+    sync_folder,
+    to_disk,
+)
 
 FORMAT = 1
 MANIFEST = "manifest.json"
@@ -139,7 +148,7 @@ def write_whole(folder: Path, manifest: Manifest, sums: dict[str, str]) -> str:
     text = json.dumps(asdict(manifest), indent=2) + "\n"
     _write(folder / MANIFEST, text)
     sums = {**sums, MANIFEST: sha256_of(folder / MANIFEST)}
-    _write(folder / SUMS, "".join(f"{sums[name]}  {name}\n" for name in sorted(sums)))
+    _write(folder / SUMS, sums_text(sums))
     return sha256_of(folder / SUMS)
 
 
@@ -185,30 +194,13 @@ def files_below(root: Path) -> list[str]:
     return sorted(names)
 
 
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def copy_file(source: Path, target: Path, mode: int = 0o666) -> str:
-    """Copy a file onto the disk; gives the sha256 of what was copied.
-
-    Args:
-        mode: of a new file, less the umask.
-    """
-    digest = hashlib.sha256()
+def copy_file(source: Path, target: Path) -> str:
+    """Copy a file onto the disk; gives the sha256 of what was copied."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    with (
-        source.open("rb") as reading,
-        open(target, "wb", opener=lambda path, flags: os.open(path, flags, mode)) as writing,
-    ):
-        while block := reading.read(1 << 20):
-            digest.update(block)
-            writing.write(block)
-        writing.flush()
-        os.fsync(writing.fileno())
-    return digest.hexdigest()
+    with source.open("rb") as reading, target.open("wb") as writing:
+        digest = _copy(reading, writing)
+        to_disk(writing)
+    return digest
 
 
 def place_file(source: Path, target: Path, sha256: str, mode: int = 0o666) -> None:
@@ -217,23 +209,11 @@ def place_file(source: Path, target: Path, sha256: str, mode: int = 0o666) -> No
     Raises:
         BackupError: it is no longer what was checked.
     """
+    target.parent.mkdir(parents=True, exist_ok=True)
     beside = target.with_name(f".{target.name}.restoring")
-    try:
-        if copy_file(source, beside, mode) != sha256:
+    with source.open("rb") as reading, replacing(target, beside, mode) as writing:
+        if _copy(reading, writing) != sha256:
             raise BackupError(f"{source} changed while it was read; leave the backup alone.")
-        os.replace(beside, target)
-    finally:
-        beside.unlink(missing_ok=True)
-    sync_folder(target.parent)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make names in a folder survive a power cut."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def progress(say: Say, done: str, what: str, items: Sequence[T]) -> Iterator[T]:
@@ -277,17 +257,24 @@ def _remove_dead(parent: Path) -> None:
         os.close(lock)
 
 
+def _copy(reading: IO[bytes], writing: IO[bytes]) -> str:
+    """Copy one file into another; gives the sha256 of what was copied."""
+    digest = hashlib.sha256()
+    while block := reading.read(1 << 20):
+        digest.update(block)
+        writing.write(block)
+    return digest.hexdigest()
+
+
 def _write(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    with path.open("wb") as file:
+        file.write(text.encode())
+        to_disk(file)
 
 
 def _read_sums(path: Path) -> dict[str, str]:
     try:
-        lines = path.read_text("utf-8").splitlines()
-        return {name: digest for digest, name in (line.split("  ", 1) for line in lines)}
+        return read_sums(path)
     except ValueError as error:
         raise BackupError(
             f"{path} is malformed; use another backup or another copy of this one."

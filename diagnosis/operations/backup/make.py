@@ -18,6 +18,7 @@ from django.db import DatabaseError
 from django.utils import timezone
 
 from diagnosis.core.errors import ContractError
+from diagnosis.core.files import sha256_of
 from diagnosis.core.predictors.seal import check_seal
 from diagnosis.core.predictors.store import published_versions
 from diagnosis.operations.backup import database
@@ -32,7 +33,6 @@ from diagnosis.operations.backup.folder import (
     copy_file,
     files_below,
     progress,
-    sha256_of,
     unfinished,
     write_whole,
 )

@@ -1,6 +1,5 @@
 """Dump and restore of MariaDB and MySQL, by the programs that come with them."""
 
-import os
 import re
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from typing import IO, Any
 
 from django.db import connection, connections
 
+from diagnosis.core.files import to_disk
 from diagnosis.operations.backup.folder import SAY_EVERY_S, BackupError, Say
 from diagnosis.operations.checks import database_holds_unicode
 
@@ -55,8 +55,7 @@ class MySQL:
                     rows[name] = rows.get(name, 0) + (found[1] == b"INSERT INTO")
                 file.write(line)
                 last = line if line.strip() else last
-            file.flush()
-            os.fsync(file.fileno())
+            to_disk(file)
         if not last.startswith(_LAST_LINE):
             raise BackupError("The database dump ended too early; try again.")
         return rows

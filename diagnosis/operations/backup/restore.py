@@ -26,6 +26,7 @@ from django.contrib.sessions.models import Session
 from django.core.management import call_command
 from django.db import DatabaseError, connection, connections
 
+from diagnosis.core.files import sha256_of, sync_folder
 from diagnosis.operations.backup import database
 from diagnosis.operations.backup.folder import (
     MEDIA,
@@ -36,8 +37,6 @@ from diagnosis.operations.backup.folder import (
     place_file,
     progress,
     read_whole,
-    sha256_of,
-    sync_folder,
 )
 from diagnosis.operations.backup.make import check_place
 from diagnosis.operations.backup.marker import marked, marker_path
@@ -215,7 +214,6 @@ def _stage(plan: _Plan, engine: database.Engine, undo: ExitStack) -> Path:
     """Write all that harms nothing; gives what ``engine.switch`` takes."""
     for name in progress(plan.say, "Restored", "media files", plan.media_missing):
         path = media_path(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
         if not path.exists():
             undo.callback(path.unlink, missing_ok=True)
         place_file(plan.folder / MEDIA / name, path, plan.sums[f"{MEDIA}/{name}"], mode=0o600)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from django.db import connection, connections
 
-from diagnosis.operations.backup.folder import BackupError, Say, place_file, sync_folder
+from diagnosis.core.files import sync_folder
+from diagnosis.operations.backup.folder import BackupError, Say, place_file
 
 WAIT_S = 2.0
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 
+from diagnosis.core.files import sha256_of, sync_folder
 from diagnosis.operations.backup.folder import (
     MODELS,
     MODELS_CONFIG,
@@ -19,8 +20,6 @@ from diagnosis.operations.backup.folder import (
     copy_file,
     files_below,
     place_file,
-    sha256_of,
-    sync_folder,
 )
 from webapp.private_files import readable_by_others
 
@@ -105,7 +104,6 @@ def store_switch(folder: Path, sums: dict[str, str], change: StoreChange) -> Non
             shutil.rmtree(old, ignore_errors=True)
     with readable_by_others():
         for name in change.loose:
-            _path(name).parent.mkdir(parents=True, exist_ok=True)
             place_file(folder / name, _path(name), sums[name])
 
 

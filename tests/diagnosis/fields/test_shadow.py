@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from diagnosis.core.errors import ModelAwayError, PredictorError
 from diagnosis.core.predictors.store import Live, live_path
-from diagnosis.fields.shadow import cohens_kappa, shadow_agreement, shadow_run
+from diagnosis.fields.shadow import shadow_agreement, shadow_run
 from diagnosis.models import Diagnosis, ShadowAnswer
 from tests.clock import clock_shifted
 from tests.diagnosis.killed.steps import create_field, run_field
@@ -154,24 +154,34 @@ def test_the_report_counts_and_lists_what_would_change(
         ("rejected", "rejected"): 1,
         ("suspicious", "not_suspicious"): 1,
     }
-    out = io.StringIO()
-    call_command("shadow_report", stdout=out)
-    text = out.getvalue()
+    text = report()
     assert "same outcome   4 of 5 (80.0%)" in text
     assert "same class     3 of 4 (75.0%), Cohen's kappa 0.000" in text
     assert "suspicious -> not_suspicious: 1" in text
     assert f"diagnoses: {changed.pk}\n" in text
 
 
+def test_the_report_says_how_far_classes_agree_beyond_chance(
+    clinician: User, stable: FakePredictor, candidate: FakePredictor
+) -> None:
+    screened(clinician, smear_jpeg(1), smear_jpeg(2))
+    shadow_run()
+    assert "2 of 2 (100.0%), Cohen's kappa undefined" in report()
+    malignant, stable.probabilities, candidate.probabilities = stable.probabilities, BENIGN, BENIGN
+    screened(clinician, smear_jpeg(3))
+    shadow_run()
+    candidate.probabilities = malignant
+    screened(clinician, smear_jpeg(4))
+    shadow_run()
+    # Three of four agree; by chance it would be (2 · 3 + 2 · 1) / 16, one half.
+    assert "3 of 4 (75.0%), Cohen's kappa 0.500" in report()
+
+
 def test_the_report_without_answers_says_how_to_begin() -> None:
+    assert "python -m export canary N" in report()
+
+
+def report() -> str:
     out = io.StringIO()
     call_command("shadow_report", stdout=out)
-    assert "python -m export canary N" in out.getvalue()
-
-
-def test_kappa() -> None:
-    # Cohen's own arithmetic: 35 of 50 agree, 0.5 by chance: (0.7 − 0.5) / (1 − 0.5).
-    pairs = {("a", "a"): 20, ("a", "b"): 5, ("b", "a"): 10, ("b", "b"): 15}
-    assert cohens_kappa(pairs) == pytest.approx(0.4)
-    assert cohens_kappa({("a", "a"): 3, ("b", "b"): 2}) == 1
-    assert cohens_kappa({("a", "a"): 3}) is None
+    return out.getvalue()

@@ -1,8 +1,8 @@
 """Uploads one image and screens it, and is killed (SIGKILL) at the step it is told."""
 
 import os
+import secrets
 import signal
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -72,7 +72,7 @@ def patch_for(step: str, upload: bytes) -> Any:
         return run
 
     return {
-        "before the temporary file": lambda: mock.patch.object(tempfile, "mkstemp", die),
+        "before the temporary file": lambda: mock.patch.object(secrets, "token_hex", die),
         "with half the file written": lambda: mock.patch.object(os, "fdopen", half_written(upload)),
         "before the rename": lambda: mock.patch.object(os, "replace", die),
         "after the rename": lambda: mock.patch.object(os, "replace", after(os.replace)),

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError
 
-from diagnosis.operations.backup.folder import MANIFEST, SUMS, sha256_of
+from diagnosis.core.files import sha256_of
+from diagnosis.operations.backup.folder import MANIFEST, SUMS
 from diagnosis.operations.backup.marker import marker_path
 from tests.diagnosis.made.site import command, files, state
 

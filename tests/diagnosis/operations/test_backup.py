@@ -18,10 +18,11 @@ from django.db import connection
 from django.db.migrations.recorder import MigrationRecorder
 from pytest_django import Settings
 
+from diagnosis.core.files import sha256_of
 from diagnosis.core.formats.decode import to_stored
 from diagnosis.models import Diagnosis, Report
 from diagnosis.operations.backup import make
-from diagnosis.operations.backup.folder import MANIFEST, PART, SUMS, sha256_of
+from diagnosis.operations.backup.folder import MANIFEST, PART, SUMS
 from diagnosis.storage.media import media_path, media_write
 from tests.diagnosis.made.pictures import smear_jpeg
 from tests.diagnosis.made.site import Site, add_field, command, files, wipe_database

@@ -18,13 +18,14 @@ from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
+from diagnosis.core.files import sha256_of
 from diagnosis.core.formats.decode import to_stored
 from diagnosis.core.predictors.seal import check_seal
 from diagnosis.core.state import Status
 from diagnosis.fields.live_model import _current as read_live_versions
 from diagnosis.models import Diagnosis
 from diagnosis.operations.backup import restore
-from diagnosis.operations.backup.folder import MANIFEST, SUMS, sha256_of
+from diagnosis.operations.backup.folder import MANIFEST, SUMS
 from diagnosis.operations.backup.marker import marker_path
 from diagnosis.operations.checks import restore_has_ended
 from diagnosis.storage.media import media_path, media_write

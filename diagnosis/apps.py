@@ -18,11 +18,12 @@ class DiagnosisConfig(AppConfig):
 
         from diagnosis import roles
         from diagnosis.cases.corrections import SignedCover
-        from diagnosis.fields import instrumentation as observed
+        from diagnosis.fields.instrumentation import task_count
+        from diagnosis.operations import checks, trigger_check  # noqa: F401 - register themselves
         from patients.covering import cover_set
 
         cover_set(SignedCover())
-        task_finished.connect(observed.task_count)
+        task_finished.connect(task_count)
         post_migrate.connect(roles.roles_ensure, sender=self)
         post_migrate.connect(_history_protect, sender=self)
 

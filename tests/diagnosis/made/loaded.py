@@ -10,7 +10,7 @@ django.setup()
 
 from django.urls import get_resolver  # noqa: E402
 
-from diagnosis.fields import screening  # noqa: E402, F401
+from diagnosis.fields import intake, screening  # noqa: E402, F401
 from tests.diagnosis.made import pictures as support  # noqa: E402
 
 cv2.setNumThreads(0)  # a fork has no threads of its own

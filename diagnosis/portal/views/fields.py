@@ -1,10 +1,8 @@
 """The portal's pages on diagnoses: HTTP only. Who reads a record is put on record."""
 
 import logging
-from dataclasses import asdict
 from typing import Any, cast
 
-from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import permission_required
 from django.contrib.auth.models import User
@@ -17,27 +15,25 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext
 from django.views.decorators.http import require_http_methods, require_safe
 
-from diagnosis.cases.blinding import conceal, conceal_cases, is_kept
-from diagnosis.cases.corrections import corrections_of_patient, corrections_of_specimen
+from diagnosis.cases.blinding import conceal, is_kept
+from diagnosis.cases.corrections import corrections_of_patient
 from diagnosis.cases.reading_order import fields_in_order, next_unread, place_of
-from diagnosis.cases.selectors import case_of, latest_reviews, reviews_of
-from diagnosis.cases.services import image_damaged
+from diagnosis.cases.selectors import case_of, reviews_of
 from diagnosis.core import decoding
-from diagnosis.core.aggregate import FieldCounts
 from diagnosis.core.errors import ImageRefusedError, ModelBusyError, PredictorError
 from diagnosis.core.imaging.contract import LABELS
 from diagnosis.fields import intake as services
 from diagnosis.fields import selectors
 from diagnosis.fields.activation import NoMapError, activation_map, why_no_map
-from diagnosis.models import Diagnosis, Priority
+from diagnosis.models import Diagnosis
 from diagnosis.portal import wording
 from diagnosis.portal.busy import busy_response
+from diagnosis.portal.case_page import case_page
 from diagnosis.portal.forms import AssignForm
 from diagnosis.portal.permissions import ADD, ASSIGN, VIEW, WITHDRAW
-from diagnosis.portal.sign_state import sign_state
 from diagnosis.portal.upload_form import files_submit
 from diagnosis.portal.views.guide import guide_context
-from diagnosis.storage.images import damaged_of_specimen, image_read
+from diagnosis.storage.images import image_read
 from diagnosis.storage.media import MediaDamagedError, media_is_sound
 from patients.models import Patient, Specimen
 from patients.selectors import specimens_found, validate_search
@@ -235,46 +231,8 @@ def _upload(request: HttpRequest, template: str, specimen: Specimen | None) -> H
 
 
 def _specimen(request: HttpRequest, specimen: Specimen) -> dict[str, Any]:
-    case = case_of(specimen)
-    counts = case.counts if case else FieldCounts()
     page = _page(request, fields_in_order(specimen.pk, request.user))
-    readings = latest_reviews(page)
-    kinds = _counts(specimen, counts, request)
-    damaged = damaged_of_specimen(specimen.pk)
-    state = sign_state(case, request.user, damaged) if case else {}
-    if case:
-        conceal_cases([case], request.user)
-    return {
-        "case": case,
-        **state,
-        **guide_context(request, specimen),
-        "case_title": wording.case_title(case) if case else "",
-        "preliminary": wording.PRELIMINARY,
-        "priorities": Priority.choices,
-        "usable": counts.usable,
-        "case_rule": wording.case_rule(case, settings.MIN_USABLE_FIELDS) if case else "",
-        "specimen": specimen,
-        "patient": specimen.patient,
-        "page_obj": page,
-        # What people said would tell what the software says.
-        "fields": [(row, None if row.concealed else readings.get(row.pk)) for row in page],
-        "counts": kinds,
-        "own_read": counts.usable - kinds.get("unread", 0),
-        "blinded": settings.BLINDED_FIRST_READ,
-        "next_unread": next_unread(specimen.pk, request.user),
-        "total": counts.total,
-        "done": counts.total - counts.waiting,
-        "damaged": damaged,
-        "damage": [image_damaged(field) for field in damaged],
-        "corrections": wording.corrections(corrections_of_specimen(specimen)),
-    }
-
-
-def _counts(specimen: Specimen, counts: FieldCounts, request: HttpRequest) -> dict[str, int]:
-    """A case's fields by outcome, of which the case's own row knows as much as may be told."""
-    if settings.BLINDED_FIRST_READ:
-        return selectors.outcome_counts(selectors.diagnoses_of_specimen(specimen), request.user)
-    return {name: number for name, number in asdict(counts).items() if number}
+    return case_page(request, specimen, page).context() | guide_context(request, specimen)
 
 
 def _unassigned(request: HttpRequest) -> dict[str, Any]:

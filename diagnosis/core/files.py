@@ -1,5 +1,6 @@
-"""Files that are whole on disk, and lists of their checksums."""
+"""Files that are whole on disk, lists of their checksums, and folders held by one process."""
 
+import fcntl
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
@@ -60,5 +61,19 @@ def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def locked(folder: Path, flags: int = fcntl.LOCK_EX) -> Iterator[None]:
+    """Hold a folder for this process; another waits, or with ``LOCK_NB`` meets an ``OSError``.
+
+    A kill releases it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, flags)
+        yield
     finally:
         os.close(handle)

@@ -4,15 +4,14 @@
 TensorFlow Serving, which would otherwise serve the latest version and unload the pinned one.
 """
 
-import fcntl
 import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from diagnosis.core import files
 from diagnosis.core.errors import ContractError
-from diagnosis.core.files import replacing
 from diagnosis.core.imaging.contract import ModelContract, graph_digest
 from diagnosis.core.predictors.seal import check_seal
 from diagnosis.core.predictors.store import (
@@ -173,15 +172,11 @@ def check_version(store: Path, name: str, version: int) -> ModelContract:
 
 @contextmanager
 def locked(store: Path, name: str) -> Iterator[None]:
-    """Hold the model's directory for one writer; another waits. A kill releases it."""
+    """Hold the model's directory for one writer; another waits."""
     folder = store / name
     folder.mkdir(parents=True, exist_ok=True)
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+    with files.locked(folder):
         yield
-    finally:
-        os.close(handle)
 
 
 def models_config(name: str, versions: Collection[int]) -> str:
@@ -282,6 +277,6 @@ def _replace(path: Path, content: bytes) -> None:
 
     Whatever the umask, servers and web may read it, who are other users.
     """
-    with replacing(path, path.with_name(f".{path.name}.new")) as file:
+    with files.replacing(path, path.with_name(f".{path.name}.new")) as file:
         os.fchmod(file.fileno(), 0o644)
         file.write(content)

@@ -21,12 +21,13 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import IO, TypeVar
 
 from diagnosis.core.files import (
+    locked,
     read_sums,
     replacing,
     sha256_of,
@@ -126,19 +127,17 @@ def unfinished(target: Path) -> Iterator[Path]:
         raise BackupError(f"{parent} is not a folder; make it first, where only you may read.")
     umask = os.umask(0o077)  # patient data: for this user alone
     try:
-        with _locked(parent):
-            _remove_dead(parent)
-            part = Path(tempfile.mkdtemp(dir=parent, prefix=PART))
-            lock = _lock(part)
-        try:
+        with ExitStack() as held:
+            with locked(parent):
+                _remove_dead(parent)
+                part = Path(tempfile.mkdtemp(dir=parent, prefix=PART))
+                held.enter_context(locked(part))
+                held.callback(shutil.rmtree, part, ignore_errors=True)
             yield part
             for folder, _, _ in os.walk(part):
                 sync_folder(Path(folder))
             os.rename(part, target)
             sync_folder(parent)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-            os.close(lock)
     finally:
         os.umask(umask)
 
@@ -226,35 +225,12 @@ def progress(say: Say, done: str, what: str, items: Sequence[T]) -> Iterator[T]:
         yield item
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    handle = _lock(folder)
-    try:
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(folder: Path, flags: int = fcntl.LOCK_EX) -> int:
-    """A handle that holds the folder until it is closed, by a kill if need be."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(handle, flags)
-    except OSError:
-        os.close(handle)
-        raise
-    return handle
-
-
 def _remove_dead(parent: Path) -> None:
     """Remove unfinished backups that no process holds."""
     for part in parent.glob(f"{PART}*"):
-        try:
-            lock = _lock(part, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # held by a backup that runs, or not ours
-            continue
-        shutil.rmtree(part, ignore_errors=True)
-        os.close(lock)
+        # It may be held by a backup that runs, or not be ours.
+        with suppress(OSError), locked(part, fcntl.LOCK_EX | fcntl.LOCK_NB):
+            shutil.rmtree(part, ignore_errors=True)
 
 
 def _copy(reading: IO[bytes], writing: IO[bytes]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from django.conf import settings
 
-from diagnosis.core.files import sha256_of, sync_folder
+from diagnosis.core.files import locked, sha256_of, sync_folder
 from diagnosis.operations.backup.folder import (
     MODELS,
     MODELS_CONFIG,
@@ -116,15 +116,10 @@ def store_models() -> list[str]:
 @contextmanager
 def store_locked(flags: int = fcntl.LOCK_EX) -> Iterator[None]:
     """Wait for whoever publishes or promotes, and make them wait in turn: they lock these."""
-    handles: list[int] = []
-    try:
+    with ExitStack() as held:
         for model in store_models():
-            handles.append(os.open(Path(settings.MODEL_STORE) / model, os.O_RDONLY))
-            fcntl.flock(handles[-1], flags)
+            held.enter_context(locked(Path(settings.MODEL_STORE) / model, flags))
         yield
-    finally:
-        for handle in handles:
-            os.close(handle)
 
 
 def _path(name: str) -> Path:

@@ -58,21 +58,13 @@ def small_set(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Rows]:
 
 @pytest.fixture(scope="session")
 def tiny_architecture() -> Iterator[str]:
-    """The name of an architecture of 2,000 parameters that trains in seconds."""
-    from keras import layers
+    """The name of an architecture that trains in seconds."""
+    from export.training.architectures import ARCHITECTURES
+    from tests.export.tiny import TINY, tiny
 
-    from export.training import architectures
-
-    def tiny(image: object, weights: Path | None) -> object:
-        x = layers.AveragePooling2D(8)(image)
-        x = layers.Conv2D(24, 3, 4, "same", use_bias=False)(x)
-        x = layers.BatchNormalization(momentum=0.5)(x)
-        x = layers.Activation("relu", name=architectures.FEATURES)(x)
-        return layers.GlobalAveragePooling2D(name=architectures.POOLED)(x)
-
-    architectures.ARCHITECTURES["tiny"] = tiny
-    yield "tiny"
-    del architectures.ARCHITECTURES["tiny"]
+    ARCHITECTURES[TINY] = tiny
+    yield TINY
+    del ARCHITECTURES[TINY]
 
 
 @pytest.fixture(scope="session")

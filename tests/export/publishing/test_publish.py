@@ -15,10 +15,12 @@ import pytest
 from diagnosis.core.drift import Reference, reference_path
 from diagnosis.core.errors import ContractError
 from diagnosis.core.imaging.contract import CONTRACT_FILE, ModelContract
+from diagnosis.core.imaging.preprocess import cover
 from diagnosis.core.imaging.synthetic import draw_smear
 from diagnosis.core.predictors.embedded import EmbeddedPredictor
 from diagnosis.core.predictors.seal import seal
 from diagnosis.core.predictors.store import live_path, published_versions, version_dir
+from export.config import COVERED
 from export.data.dataset import read_fields
 from export.errors import PublishError, RunError
 from export.evaluation.crossval import cross_validate
@@ -29,6 +31,8 @@ from export.publishing.publish import Request
 from export.publishing.readable import check_readable
 from export.publishing.registry import promote
 from export.training import savedmodel
+from export.training.architectures import POOLED, build
+from export.training.calibrate import Calibration, Decision
 from export.training.runs import run_config
 from tests.export.conftest import Rows
 
@@ -184,6 +188,22 @@ def test_a_conversion_that_differs_is_refused(
     with pytest.raises(PublishError, match=r"LiteRT serving_default: probabilities differs"):
         publish(tiny_run, small_set[0], store)
     assert published_versions(store, NAME) == before
+
+
+def test_the_graph_of_a_network_of_full_size_answers_alike_in_every_runtime(
+    tmp_path: Path,
+) -> None:
+    """One that sees cells alone, hides and weights places, and has residual blocks."""
+    images = np.stack([cover(drawn(seed, 224, 224), COVERED) for seed in range(4)])
+    model = build("cell_cnn", 0)
+    size = model.get_layer(POOLED).output.shape[1]
+    calibration = Calibration(
+        np.eye(size, dtype=np.float32),
+        np.zeros((4, size), np.float32),
+        Decision(1.0, 1.0, 0.5, 0.1, 1),
+    )
+    publishing._write_graph(savedmodel.Graph(model, calibration), tmp_path, images, NAME)
+    assert (tmp_path / LITERT).stat().st_size > 4 * model.count_params()
 
 
 @pytest.mark.parametrize("value", [2e-4, np.nan, np.inf])

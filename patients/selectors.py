@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from patients.folding import SEARCH_LENGTH, SEARCH_WORDS, words
 from patients.models import Patient, Specimen
+from webapp.keyset import behind, first_of
 
 FEW = 1000  # rows that the database sorts in no time
 
@@ -53,8 +54,6 @@ def patient_list(*, search: str = "") -> QuerySet[Patient]:
 def patients_page(*, search: str, after: int | None, size: int) -> tuple[list[Patient], bool]:
     """The next ``size`` of ``patient_list`` by name, and whether more follow.
 
-    A page by key, not by offset: its cost does not grow with what comes before it.
-
     Args:
         after: id of the last patient of the page before (a name would stand in addresses); one
             that is not there, or no more, begins at the beginning.
@@ -66,9 +65,8 @@ def patients_page(*, search: str, after: int | None, size: int) -> tuple[list[Pa
         rows = patient_list().filter(pk__in=ids) if len(ids) <= FEW else rows
     last = Patient.objects.filter(pk=after).first() if after is not None else None
     if last is not None:
-        rows = rows.filter(Q(name__gt=last.name) | Q(name=last.name, pk__gt=last.pk))
-    found = list(rows[: size + 1])
-    return found[:size], len(found) > size
+        rows = rows.filter(behind({"name": last.name, "pk": last.pk}))
+    return first_of(rows, size)
 
 
 def specimen_list(*, search: str = "", patient_id: int | None = None) -> QuerySet[Specimen]:
@@ -98,8 +96,7 @@ def specimens_found(search: str, *, limit: int) -> tuple[list[int], bool]:
         search: as in ``specimen_list``.
     """
     found = specimen_list(search=search).order_by("-id").values_list("pk", flat=True)
-    ids = list(found[: limit + 1])
-    return ids[:limit], len(ids) > limit
+    return first_of(found, limit)
 
 
 def words_of_specimen(search: str, specimen: str) -> Q:

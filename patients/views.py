@@ -21,6 +21,7 @@ from patients.covering import ChangeRefusedError
 from patients.forms import PatientForm, SeenForm, SpecimenChangeForm, SpecimenForm
 from patients.models import Patient, Specimen
 from webapp.audit.services import audit_record
+from webapp.keyset import id_in
 from webapp.text.typed import isolated
 
 PAGE_SIZE = 50
@@ -41,11 +42,11 @@ def patient_list(request: HttpRequest) -> HttpResponse:
         return render(request, "patients/patient_list.html", context | {"refusal": error.messages})
     patients, more = selectors.patients_page(
         search=search,
-        after=int(after) if after.isdecimal() and len(after) < 19 else None,
+        after=id_in(after),
         size=PAGE_SIZE,
     )
     services.listing_record(actor=request.user, rows=patients)
-    context |= {"patients": patients, "more": more}
+    context |= {"patients": patients, "last": patients[-1].pk if more else None}
     return render(request, "patients/patient_list.html", context)
 
 

@@ -17,6 +17,7 @@ from diagnosis.core.state import CaseHeadline
 from diagnosis.models import Case, Diagnosis, Review
 from patients.models import Specimen
 from patients.selectors import FEW, specimens_found, words_of_specimen
+from webapp.keyset import behind, first_of
 from webapp.text.clock import EARLIEST_DAY, LATEST_DAY
 
 # The second where the first read is blinded: what needs a person by the software's word stays out.
@@ -163,18 +164,15 @@ def cases_page(cases: QuerySet[Case], *, after: str, size: int) -> CasePage:
     """The next ``size`` of ``cases``: open before signed, those that need a person first, then by
     priority, then the oldest. Where the first read is blinded, by priority and age alone.
 
-    A page by key, not by offset: neither its cost nor its rows move as cases come in.
-
     Args:
         after: of the page before; what is no such key begins at the beginning.
     """
     order = BLINDED_ORDER if settings.BLINDED_FIRST_READ else ORDER
     rows = cases.order_by(*order)
     if key := _read_key(after, order):
-        rows = rows.filter(_behind(key))
-    found = list(rows[: size + 1])
-    more = len(found) > size
-    return CasePage(found[:size], _key(found[size - 1], order) if more else "")
+        rows = rows.filter(behind(key))
+    found, more = first_of(rows, size)
+    return CasePage(found, _key(found[-1], order) if more else "")
 
 
 def _key(case: Case, order: Sequence[str]) -> str:
@@ -203,12 +201,3 @@ def _is_kept(value: int | datetime) -> bool:
     if isinstance(value, datetime):
         return value.tzinfo is not None and EARLIEST_DAY <= value.date() <= LATEST_DAY
     return abs(value) < 2**63
-
-
-def _behind(key: Mapping[str, int | datetime]) -> Q:
-    """Rows after ``key`` in its order."""
-    behind, same = Q(), Q()
-    for name, value in key.items():
-        behind |= same & Q(**{f"{name}__gt": value})
-        same &= Q(**{name: value})
-    return behind

@@ -20,6 +20,7 @@ from diagnosis.core.state import Status
 from diagnosis.fields.live_model import stable_predictor
 from diagnosis.models import FIELD_KINDS, STANDING, Diagnosis
 from patients.models import Patient, Specimen
+from webapp.keyset import first_of
 
 # A search of few letters must not sort the fields of half the laboratory.
 SPECIMENS_SEARCHED = 200
@@ -120,16 +121,13 @@ def diagnosis_search(
 def diagnoses_page(
     diagnoses: QuerySet[Diagnosis], *, before: int | None, size: int = 50
 ) -> tuple[list[Diagnosis], bool]:
-    """The ``size`` newest of ``diagnoses`` older than number ``before``, and whether more follow.
-
-    A page by key, not by offset: neither its cost nor its rows move as diagnoses come in.
-    """
+    """The ``size`` newest of ``diagnoses`` before number ``before``, and whether more follow."""
     rows = diagnoses.order_by("-id")
     if before is not None:
         rows = rows.filter(pk__lt=before)
     # Numbers first, which an index holds: what is sorted is then not whole rows.
-    ids = list(rows.values_list("pk", flat=True)[: size + 1])
-    return list(diagnosis_list().filter(pk__in=ids[:size])), len(ids) > size
+    ids, more = first_of(rows.values_list("pk", flat=True), size)
+    return list(diagnosis_list().filter(pk__in=ids)), more
 
 
 def specimens_of_patient(patient: Patient) -> QuerySet[Specimen]:

@@ -106,9 +106,10 @@ def test_list_is_paged_by_key_and_keeps_the_search(browser: Client) -> None:
     found: list[int] = []
     after = ""
     for size, more in ((50, True), (50, True), (1, False)):
-        context = browser.get("/patients/", {"search": "silva", "after": after}).context
-        page = [patient.pk for patient in context["patients"]]
-        assert (len(page), context["more"]) == (size, more)
+        answer = browser.get("/patients/", {"search": "silva", "after": after})
+        page = [patient.pk for patient in answer.context["patients"]]
+        assert (len(page), 'rel="next"' in answer.text) == (size, more)
+        assert ('rel="first" href="?search=silva"' in answer.text) == bool(after)
         found += page
         after = str(page[-1])
     assert found == in_order

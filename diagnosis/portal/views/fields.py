@@ -40,6 +40,7 @@ from patients.selectors import specimens_found, validate_search
 from patients.services import listing_record
 from webapp.audit.services import audit_record
 from webapp.domain_error import DomainError
+from webapp.keyset import id_in
 from webapp.text.typed import isolated
 
 logger = logging.getLogger(__name__)
@@ -286,11 +287,12 @@ def _newest(request: HttpRequest, rows: QuerySet[Diagnosis]) -> dict[str, Any]:
     before = request.GET.get("before", "")
     diagnoses, more = selectors.diagnoses_page(
         rows,
-        before=int(before) if before.isdecimal() and len(before) < 19 else None,
+        before=id_in(before),
         size=PAGE_SIZE,
     )
     conceal(diagnoses, request.user)
-    return {"diagnoses": diagnoses, "more": more, "before": before}
+    older = diagnoses[-1].pk if more else None
+    return {"diagnoses": diagnoses, "before": before, "older": older}
 
 
 def _page(request: HttpRequest, rows: QuerySet[Diagnosis]) -> Page[Diagnosis]:

@@ -125,13 +125,15 @@ def test_work_list_pages_by_key_newest_first(
 ) -> None:
     monkeypatch.setattr("diagnosis.portal.views.fields.PAGE_SIZE", 2)
     made = [records.received(clinician, specimen).pk for _ in range(5)]
-    first = client_signed_in.get("/diagnoses").context
-    assert [row.pk for row in first["diagnoses"]] == made[:2:-1]
-    assert first["more"]
-    second = client_signed_in.get("/diagnoses", {"before": made[3]}).context
-    assert [row.pk for row in second["diagnoses"]] == made[2:0:-1]
-    assert f"before={made[1]}" in page(client_signed_in, f"/diagnoses?before={made[3]}")
-    assert not client_signed_in.get("/diagnoses", {"before": made[2]}).context["more"]
+    first = client_signed_in.get("/diagnoses")
+    assert [row.pk for row in first.context["diagnoses"]] == made[:2:-1]
+    assert f'rel="next" href="?before={made[3]}"' in first.text
+    assert 'rel="first"' not in first.text
+    second = client_signed_in.get("/diagnoses", {"before": made[3]})
+    assert [row.pk for row in second.context["diagnoses"]] == made[2:0:-1]
+    assert f'rel="next" href="?before={made[1]}"' in second.text
+    assert 'rel="first" href="?"' in second.text
+    assert 'rel="next"' not in page(client_signed_in, f"/diagnoses?before={made[2]}")
     for nonsense in ("x", "-1", "9" * 40):
         assert client_signed_in.get("/diagnoses", {"before": nonsense}).status_code == 200
 

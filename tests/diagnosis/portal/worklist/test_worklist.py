@@ -130,10 +130,13 @@ def test_pages_go_on_where_the_one_before_ended(
     found: list[int] = []
     after = ""
     for size in (3, 3, 2):
-        page = client_signed_in.get("/", {"after": after}).context["page"]
+        answer = client_signed_in.get("/", {"after": after})
+        page = answer.context["page"]
         assert len(page.cases) == size
         found += [case.pk for case in page.cases]
+        assert ('rel="first" href="?"' in answer.text) == bool(after)
         after = page.after
+        assert ('rel="next" href="?after=' in answer.text) == bool(after)
     assert found == everything
     assert after == ""
 

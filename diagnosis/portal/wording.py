@@ -19,7 +19,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from diagnosis.core.imaging.contract import BENIGN, LABELS, ModelContract
+from diagnosis.core.imaging.contract import BENIGN, ModelContract, in_order
 from diagnosis.core.state import Headline, Meaning, Status, Verdict
 from diagnosis.fields.activation import NoMap
 from diagnosis.fields.intake import Refusal
@@ -239,17 +239,10 @@ def malignant_share(diagnosis: Diagnosis) -> float | None:
 
 
 def probability_bars(diagnosis: Diagnosis) -> list[Bar]:
-    """One bar per class, in the labels' fixed order (MySQL's JSON forgets the stored one)."""
-    found: dict[str, float] = diagnosis.probabilities or {}
-    names = [*(name for name in LABELS if name in found), *sorted(found.keys() - set(LABELS))]
+    """One bar per class."""
     return [
-        Bar(
-            label=name,
-            text=percent(found[name]),
-            value=found[name],
-            top=name == diagnosis.predicted_class,
-        )
-        for name in names
+        Bar(label=label, text=percent(share), value=share, top=label == diagnosis.predicted_class)
+        for label, share in in_order(diagnosis.probabilities or {}).items()
     ]
 
 

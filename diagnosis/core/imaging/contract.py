@@ -203,6 +203,13 @@ def _require_conventions(given: Mapping[str, Any]) -> None:
         )
 
 
+def in_order(probabilities: Mapping[str, float]) -> dict[str, float]:
+    """By the order of ``LABELS``, which MySQL's JSON does not keep; others follow by name."""
+    known = [label for label in LABELS if label in probabilities]
+    others = sorted(probabilities.keys() - set(LABELS))
+    return {label: probabilities[label] for label in (*known, *others)}
+
+
 def graph_digest(version_dir: Path) -> str:
     """sha256 over sorted relative path + sha256 of every file that makes up the graph.
 

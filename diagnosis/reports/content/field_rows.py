@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from diagnosis.core.imaging.contract import BENIGN, LABELS
+from diagnosis.core.imaging.contract import BENIGN, in_order
 from diagnosis.core.imaging.validate import FIXES
 from diagnosis.core.state import Status, Verdict
 from diagnosis.reports import wording
@@ -85,17 +85,14 @@ def _category(label: str | None) -> tuple[str, str, str] | None:
 
 
 def _probabilities(field: Document) -> list[Probability]:
-    """In the labels' fixed order (MySQL's JSON forgets the stored one)."""
-    found = field["probabilities"] or {}
-    names = [*(name for name in LABELS if name in found), *sorted(found.keys() - set(LABELS))]
     return [
         Probability(
-            label=name,
-            value=found[name],
-            text=wording.percent(found[name]),
-            top=name == field["predicted_class"],
+            label=label,
+            value=share,
+            text=wording.percent(share),
+            top=label == field["predicted_class"],
         )
-        for name in names
+        for label, share in in_order(field["probabilities"] or {}).items()
     ]
 
 

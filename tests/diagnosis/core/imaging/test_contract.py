@@ -9,7 +9,13 @@ import numpy as np
 import pytest
 
 from diagnosis.core.errors import ContractError
-from diagnosis.core.imaging.contract import CONTRACT_FILE, LABELS, ModelContract, graph_digest
+from diagnosis.core.imaging.contract import (
+    CONTRACT_FILE,
+    LABELS,
+    ModelContract,
+    graph_digest,
+    in_order,
+)
 
 Document = dict[str, Any]
 
@@ -137,3 +143,13 @@ def test_the_graph_digest_leaves_the_model_card_out(version: Path) -> None:
     before = graph_digest(version)
     (version / "assets.extra/model_card.md").write_bytes(b"corrected")
     assert graph_digest(version) == before
+
+
+def test_probabilities_stand_in_the_order_of_the_labels_and_others_behind() -> None:
+    shuffled = {"Z": 0.1, **dict.fromkeys(reversed(LABELS), 0.2), "A": 0.1}
+    assert list(in_order(shuffled).items()) == [
+        *((one, 0.2) for one in LABELS),
+        ("A", 0.1),
+        ("Z", 0.1),
+    ]
+    assert list(in_order({LABELS[2]: 1.0})) == [LABELS[2]]

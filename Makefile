@@ -3,7 +3,7 @@
 unexport PYTHONDONTWRITEBYTECODE
 PY := .venv/bin/python
 IN_MEMORY := $(PY) tests/in_memory.py
-.PHONY: run test everywhere test-mysql test-long bench bench-quick lint messages lock ml dev venv
+.PHONY: run check quick test everywhere test-mysql test-long bench bench-quick lint messages lock ml dev venv
 
 # Portal, API, admin and worker on http://127.0.0.1:8000 (PORT, DEMO_PASSWORD: see .env.example)
 run: .env
@@ -28,6 +28,13 @@ dev:
 
 ml:
 	@requirements/venv.sh ml
+
+# Lint and the quick tests on SQLite: what to run while working. CONTRIBUTING.md says what is left out.
+check: dev
+	@$(MAKE) --no-print-directory --jobs=2 lint quick
+
+quick: dev
+	@$(IN_MEMORY) $(PY) -m tests.everywhere check
 
 # Everything: on SQLite, and what touches the database on MariaDB too.
 test: dev

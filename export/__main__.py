@@ -253,7 +253,9 @@ def _parser() -> argparse.ArgumentParser:
     command = commands.add_parser(
         "train", parents=[data], help="train a network, or go on with a stopped training"
     )
-    command.add_argument("--architecture", default="cell_cnn", help="one of the table in README.md")
+    command.add_argument(
+        "--architecture", default="cell_cnn", help="one of the table in docs/training.md"
+    )
     command.add_argument("--run", help="name of the run; default: that of the architecture")
     command.add_argument("--weights", type=Path, help="a local file of ImageNet weights")
     command.add_argument("--epochs", type=int)

@@ -1,5 +1,5 @@
 """``python -m tests.everywhere``: all tests on SQLite, then on MariaDB what uses a database; with
-``mysql`` behind it, that on MySQL.
+``mysql`` behind it, that on MySQL; with ``check``, the quick ones on SQLite.
 
 A run that fails keeps none of the others from being made; all are told at the end, and the exit
 status is 0 if none failed. Where MySQL's server cannot be had, that is said, and is no failure.
@@ -20,6 +20,44 @@ RUNS = {
     "MariaDB": (sys.executable, "-m", "tests.servers.mariadb", *DATABASE),
 }
 MYSQL = {"MySQL": (sys.executable, "-m", "tests.servers.mysql", *DATABASE)}
+# What `make check` leaves to `make test`: half of the tests' time, and what needs more than Python.
+LEFT_OUT = (
+    # browsers, servers, TensorFlow, the started product
+    "tests/browser",
+    "tests/deployment",
+    "tests/export",
+    "tests/load",
+    "tests/toolchain/test_environment.py",
+    "tests/toolchain/test_make.py",
+    "tests/toolchain/test_messages.py",
+    "tests/toolchain/test_observed_product.py",
+    "tests/toolchain/test_private_files.py",
+    "tests/toolchain/test_serve.py",
+    "tests/diagnosis/fields/test_worker.py",
+    "tests/webapp/telemetry/test_tracing.py",
+    # each address, each table, each way in
+    "tests/architecture/test_import_contracts.py",
+    "tests/diagnosis/models",
+    "tests/diagnosis/operations",
+    "tests/diagnosis/portal/words",
+    "tests/webapp/api/test_role_matrix.py",
+    "tests/webapp/audit/test_admin_addresses.py",
+    "tests/webapp/middleware/test_crafted_requests.py",
+    # many records, many pictures
+    "tests/diagnosis/cases/test_corrections.py",
+    "tests/diagnosis/core/formats/test_dicom.py",
+    "tests/diagnosis/demonstration",
+    "tests/diagnosis/portal/cases/test_blinded.py",
+    "tests/diagnosis/reports",
+    "tests/diagnosis/statistics/test_inputs.py",
+)
+CHECK = {
+    "SQLite": (
+        *(sys.executable, "-m", "pytest", "-q", "-n", "2", "--dist", "loadgroup"),
+        *("-m", "not browser and not data and not real_server"),
+        *(f"--ignore={path}" for path in LEFT_OUT),
+    )
+}
 
 
 def main(runs: dict[str, tuple[str, ...]]) -> int:
@@ -41,4 +79,4 @@ def main(runs: dict[str, tuple[str, ...]]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(MYSQL if "mysql" in sys.argv else RUNS))
+    sys.exit(main({"mysql": MYSQL, "check": CHECK}.get(sys.argv[-1], RUNS)))

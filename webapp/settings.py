@@ -1,7 +1,7 @@
 """Django settings, one file, from the environment; ``.env`` fills in what is not set there.
 
-Every variable stands in README.md and .env.example. A missing or malformed one stops the
-start with a sentence that says how to mend it.
+Every variable stands in docs/configuration.md and .env.example. A missing or malformed one stops
+the start with a sentence that says how to mend it.
 """
 
 import re

@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from tests.everywhere import main
+from tests.everywhere import CHECK, LEFT_OUT, main
+from tests.product import ROOT
 from tests.servers.mysql import NOT_HERE
 
 
@@ -30,3 +31,10 @@ def test_every_run_is_made_and_told(
     for name, code in ends.items():
         words = {0: "passed in", NOT_HERE: "NOT RUN"}.get(code, "FAILED in")
         assert f"\n{name}: {words}" in out
+
+
+@pytest.mark.parametrize("path", LEFT_OUT)
+def test_what_check_leaves_out_is_there(path: str) -> None:
+    """pytest ignores a path that is not there without a word."""
+    assert (ROOT / path).exists()
+    assert f"--ignore={path}" in CHECK["SQLite"]

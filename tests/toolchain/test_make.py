@@ -1,4 +1,5 @@
-"""What ``make run`` does before it serves: the virtual environment and .env."""
+"""What ``make run`` does before it serves: the virtual environment and .env. What ``make check``
+runs."""
 
 import base64
 import hashlib
@@ -185,3 +186,41 @@ def test_make_run_serves_until_stopped(product: Path, number: signal.Signals) ->
         running.process.wait(timeout=WITHIN_S)
         assert not running.answers()
         assert "Shutting down: Master" in running.log.read_text()
+
+
+class Tools:
+    """A folder with the Makefile whose tools only write down how they were called.
+
+    Args:
+        failing: the one that fails.
+    """
+
+    def __init__(self, root: Path, failing: str = "") -> None:
+        self.root, self.calls = root, root / "calls"
+        shutil.copy(ROOT / "Makefile", root)
+        tools = re.findall(r"\.venv/bin/([\w-]+)", (root / "Makefile").read_text())
+        scripts = ["tests/system_packages.sh", "requirements/venv.sh"]
+        for name in [*(f".venv/bin/{tool}" for tool in tools), *scripts]:
+            tool = root / name
+            tool.parent.mkdir(parents=True, exist_ok=True)
+            status = int(tool.name == failing)
+            tool.write_text(f'#!/bin/sh\necho "{tool.name} $*" >>{self.calls}\nexit {status}\n')
+            tool.chmod(0o755)
+
+    def check(self) -> int:
+        make = ["make", "--silent", "check"]
+        return subprocess.run(make, cwd=self.root, env=clean_environment()).returncode
+
+
+def test_check_is_lint_and_the_quick_tests(tmp_path: Path) -> None:
+    tools = Tools(tmp_path)
+    assert tools.check() == 0
+    called = tools.calls.read_text().splitlines()
+    lint = {call.split()[0] for call in called}
+    assert lint >= {"ruff", "mypy", "lint-imports", "djlint"}
+    assert "python tests/in_memory.py .venv/bin/python -m tests.everywhere check" in called
+
+
+@pytest.mark.parametrize("failing", ["ruff", "djlint", "python"])
+def test_check_fails_with_what_it_runs(tmp_path: Path, failing: str) -> None:
+    assert Tools(tmp_path, failing).check() != 0

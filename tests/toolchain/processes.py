@@ -10,7 +10,7 @@ from tests.waiting import wait_until
 def descendants(pid: int) -> dict[int, str]:
     """Every process below ``pid``, with its command line."""
     table = subprocess.run(
-        ["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
+        ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="], capture_output=True, text=True, check=True
     ).stdout
     rows = [line.split(None, 2) for line in table.splitlines()]
     found: dict[int, str] = {}

@@ -10,11 +10,11 @@ from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.functional import Promise
-from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from diagnosis.core.state import CaseHeadline
 from diagnosis.models import Case, Diagnosis, Review
+from diagnosis.models.labels import name_of
 from patients.models import Specimen
 from patients.selectors import FEW, specimens_found, words_of_specimen
 from webapp.keyset import behind, first_of
@@ -71,10 +71,9 @@ MINE, NOBODY = "mine", "nobody"
 VIEWS: dict[str, View] = {
     "mine": View(pgettext_lazy("cases", "Mine"), {"assignee": MINE}),
     "nobody": View(pgettext_lazy("cases", "Nobody’s"), {"assignee": NOBODY}),
-    "suspicious": View(_("Suspicious"), {"headline": CaseHeadline.SUSPICIOUS}),
-    "indeterminate": View(_("Indeterminate"), {"headline": CaseHeadline.INDETERMINATE}),
-    "waiting": View(_("Waiting"), {"headline": CaseHeadline.WAITING}),
-    "not_suspicious": View(_("Not suspicious"), {"headline": CaseHeadline.NOT_SUSPICIOUS}),
+    **{
+        headline.value: View(name_of(headline), {"headline": headline}) for headline in CaseHeadline
+    },
     "closed": View(pgettext_lazy("cases", "Signed"), {"status": CLOSED}),
 }
 

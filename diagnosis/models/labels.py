@@ -30,6 +30,9 @@ _LABELS: dict[str, Promise] = {
     "signed": pgettext_lazy("status of a case", "Signed"),
     "amended": pgettext_lazy("status of a case", "Amended"),
     "waiting": _("Waiting"),
+    # What a page says in place of an outcome.
+    "withdrawn": _("Withdrawn"),
+    "unread": _("Not read yet"),
     "suspicious_field": _("Suspicious field"),
     "fields_wait": _("Fields wait"),
     "too_few_fields": _("Too few fields"),
@@ -44,4 +47,13 @@ def choices(values: Iterable[StrEnum]) -> list[tuple[str, Promise]]:
     Raises:
         KeyError: one of them has no label here.
     """
-    return [(value.value, _LABELS[value.value]) for value in values]
+    return [(value.value, name_of(value)) for value in values]
+
+
+def name_of(value: str) -> Promise:
+    """What one of them is called.
+
+    Raises:
+        KeyError: it has no label here.
+    """
+    return _LABELS[value]

@@ -24,6 +24,7 @@ from diagnosis.core.state import Headline, Meaning, Status, Verdict
 from diagnosis.fields.activation import NoMap
 from diagnosis.fields.intake import Refusal
 from diagnosis.models import Case, Diagnosis, IdentityCorrection, Review
+from diagnosis.models.labels import name_of
 from diagnosis.reports.content.corrected import Changed, changed
 from diagnosis.reports.content.snapshot import person
 from diagnosis.reports.content.view import moment
@@ -44,25 +45,25 @@ from webapp.domain_error import DomainError
 # Title and sentence by ``headline``.
 VERDICTS: dict[str, tuple[Promise, Promise]] = {
     "suspicious": (
-        _("Suspicious"),
+        name_of("suspicious"),
         _(
             "The model finds the appearance of leukaemic blasts in this field likely; a qualified "
             "reader must look at the smear."
         ),
     ),
     "not_suspicious": (
-        _("Not suspicious"),
+        name_of("not_suspicious"),
         _(
             "The model finds nothing suspicious in this field; this does not exclude disease and "
             "must not delay microscopy, flow cytometry or referral."
         ),
     ),
     "indeterminate": (
-        _("Indeterminate"),
+        name_of("indeterminate"),
         _("The model cannot tell for this field; a qualified reader must judge it."),
     ),
     "rejected": (
-        _("Rejected"),
+        name_of("rejected"),
         _(
             "The model did not judge this image, because it is not a usable photograph of a blood "
             "smear field."
@@ -73,18 +74,18 @@ VERDICTS: dict[str, tuple[Promise, Promise]] = {
         _("The image is stored; this page shows the result as soon as the model has answered."),
     ),
     "failed": (
-        _("Failed"),
+        name_of("failed"),
         _("The image is stored, but no result could be made."),
     ),
     "withdrawn": (
-        _("Withdrawn"),
+        name_of("withdrawn"),
         _(
             "This field was taken out: it stays in the record, and counts neither in a case nor in "
             "a report."
         ),
     ),
     "unread": (
-        _("Not read yet"),
+        name_of("unread"),
         _(
             "Your own reading comes first; what the software and other readers say of this field "
             "is shown after it."

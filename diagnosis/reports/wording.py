@@ -62,6 +62,12 @@ COLUMNS = {
     "software": "Software, with calibrated probabilities",
     "reader": "Reader",
 }
+HEADLINES: dict[str, str] = {
+    Headline.SUSPICIOUS: "Suspicious",
+    Headline.NOT_SUSPICIOUS: "Not suspicious",
+    Headline.INDETERMINATE: "Indeterminate",
+}
+WAITING = "Waiting for the model"
 LABELS = {
     "name": "Patient",
     "medical_record_number": "Medical record number",
@@ -76,9 +82,7 @@ LABELS = {
     "architecture": "Architecture",
     "digest": "Digest (of its contract)",
     "bounds": "Bounds and preprocessing",
-    "suspicious": "Suspicious",
-    "not_suspicious": "Not suspicious",
-    "indeterminate": "Indeterminate",
+    **HEADLINES,  # their bounds
     "preprocessing": "Preprocessing",
     "training": "Training data digest",
 }
@@ -87,12 +91,7 @@ PAGE_OF = "Page {number} of "
 BELONGS_TO = "Accession {accession} · report {number} · hash {hash}…"
 FILE_TITLE = "{title} {accession}, report {number}"
 
-CONCLUSIONS = {
-    CaseHeadline.SUSPICIOUS: "Suspicious",
-    CaseHeadline.INDETERMINATE: "Indeterminate",
-    CaseHeadline.NOT_SUSPICIOUS: "Not suspicious",
-    CaseHeadline.WAITING: "Waiting for the model",
-}
+CONCLUSIONS = {**HEADLINES, CaseHeadline.WAITING: WAITING}
 NOT_EXCLUDED = (
     "This does not exclude disease and must not delay microscopy, flow cytometry or referral."
 )
@@ -103,11 +102,9 @@ CONCLUDED_BY = "Concluded by {name}, {at}."
 SUGGESTED_BY = "Suggested by software from the fields below; not a diagnosis."
 
 OUTCOMES = {
-    Headline.SUSPICIOUS: "Suspicious",
-    Headline.NOT_SUSPICIOUS: "Not suspicious",
-    Headline.INDETERMINATE: "Indeterminate",
+    **HEADLINES,
     Headline.REJECTED: "Refused: not used",
-    "received": "Waiting for the model",
+    "received": WAITING,
     "failed": "Failed: no result could be made",
 }
 CATEGORY = ("Model category ", " (data-set label; immunophenotyping required)")

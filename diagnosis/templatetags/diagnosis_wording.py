@@ -2,10 +2,12 @@
 
 from django import template
 
+from diagnosis.models.labels import name_of
 from diagnosis.portal import wording
 
 register = template.Library()
 
+register.filter("name_of", name_of)
 register.filter("headline", wording.headline)
 register.filter("category", wording.category)
 register.filter("percent", wording.percent)

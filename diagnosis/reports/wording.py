@@ -26,13 +26,6 @@ BANNERS = {
 }
 
 TITLE = "Report on blood-smear fields"
-RESEARCH_USE = "Research use only. Not a medical device."
-INTENDED_USE = (
-    f"{RESEARCH_USE} The software presents blood-smear images with a suggested category. A "
-    "qualified person trained in blood-cell recognition must verify or change every suggestion. "
-    "It does not diagnose leukaemia, assign an immunophenotype or exclude disease. A 'not "
-    "suspicious' result must not delay microscopy, flow cytometry or referral."
-)
 DEMONSTRATION = "DEMONSTRATION – drawn, not a patient"
 NOT_STATED = "not stated"
 

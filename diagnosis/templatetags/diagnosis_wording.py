@@ -1,7 +1,10 @@
-"""The wording of ``diagnosis.portal.wording`` as template filters."""
+"""The wording of the pages as template filters and tags."""
 
 from django import template
+from django.utils.html import format_html
+from django.utils.translation import gettext
 
+from diagnosis.core.intended_use import PURPOSE, RESEARCH_USE
 from diagnosis.models.labels import name_of
 from diagnosis.portal import wording
 
@@ -19,3 +22,9 @@ register.filter("probability_bars", wording.probability_bars)
 register.filter("reading", wording.reading)
 register.filter("age", wording.age)
 register.filter("colour_sentence", wording.colour_sentence)
+
+
+@register.simple_tag
+def intended_use() -> str:
+    """What the software is for, in the language of whoever looks."""
+    return format_html("<strong>{}</strong> {}", gettext(RESEARCH_USE), gettext(PURPOSE))

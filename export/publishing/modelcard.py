@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from diagnosis.core.imaging.contract import LABELS
+from diagnosis.core.intended_use import INTENDED_USE
 from diagnosis.core.state import Headline
 from export.config import COVERED, INPUT_WIDTH
 from export.training.architectures import OF_CELLS
@@ -12,14 +13,6 @@ from export.training.calibrate import OOD_PERCENTILE
 from export.training.imagenet import PACKAGE, WEIGHTS
 
 Card = Mapping[str, Any]
-
-INTENDED_USE = (
-    "Research use only. Not a medical device. The software presents blood-smear images with a "
-    "suggested category. A qualified person trained in blood-cell recognition must verify or "
-    "change every suggestion. It does not diagnose leukaemia, assign an immunophenotype or "
-    "exclude disease. A 'not suspicious' result must not delay microscopy, flow cytometry or "
-    "referral."
-)
 
 
 def render(card: Card, pictures: Sequence[tuple[str, str]] = ()) -> str:

@@ -14,6 +14,7 @@ from reportlab.pdfbase.pdfmetrics import stringWidth
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import BaseDocTemplate, Flowable, Frame, PageTemplate, Paragraph
 
+from diagnosis.core.intended_use import INTENDED_USE, RESEARCH_USE
 from diagnosis.reports import wording
 from diagnosis.reports.content.view import Sheet
 from diagnosis.reports.pdf.text_shaping import as_seen, printable, reads_leftwards
@@ -105,7 +106,7 @@ class ReportDocument(BaseDocTemplate):
                 title=wording.TITLE, accession=sheet.accession, number=sheet.number
             ),
             author=as_seen(printable(sheet.laboratory, glyphs())),
-            subject=f"{sheet.banner}. {wording.RESEARCH_USE}",
+            subject=f"{sheet.banner}. {RESEARCH_USE}",
             lang=wording.LANGUAGE,
             displayDocTitle=True,
             invariant=1,
@@ -137,12 +138,12 @@ class ReportDocument(BaseDocTemplate):
         canvas.setFillColor(STATES[self.sheet.state][0])
         canvas.drawString(MARGIN, top, self.sheet.banner)
         canvas.setFillColor(INK)
-        canvas.drawRightString(MARGIN + WIDTH, top, wording.RESEARCH_USE)
+        canvas.drawRightString(MARGIN + WIDTH, top, RESEARCH_USE)
         if self.sheet.demonstration:
             canvas.drawCentredString(A4[0] / 2, top - 10, self.sheet.demonstration)
         canvas.setStrokeColor(LINE)
         canvas.line(MARGIN, top - 13, MARGIN + WIDTH, top - 13)
-        foot = Paragraph(escape(wording.INTENDED_USE), INTENDED)
+        foot = Paragraph(escape(INTENDED_USE), INTENDED)
         _, height = foot.wrap(WIDTH, FOOT)
         canvas.line(MARGIN, FOOT - 8, MARGIN + WIDTH, FOOT - 8)
         foot.drawOn(canvas, MARGIN, FOOT - 11 - height)

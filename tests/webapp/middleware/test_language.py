@@ -1,5 +1,6 @@
 """The portal speaks the reader's language; programs, records and logs are in English."""
 
+import html
 import re
 from typing import Any
 
@@ -10,6 +11,7 @@ from django.test import Client
 from django.utils import translation
 from rest_framework.test import APIClient
 
+from diagnosis.core.intended_use import INTENDED_USE
 from diagnosis.models import Case
 from patients.models import Patient
 from webapp.audit.models import AuditEvent
@@ -94,6 +96,7 @@ def test_a_form_says_in_german_what_is_wrong(client_signed_in: Client, patient: 
 def test_the_english_intended_use_stands_below_its_translation(client: Client) -> None:
     english = intended_use(client.get("/login").content.decode())
     german = intended_use(client.get("/login", **GERMAN).content.decode())
+    assert english == INTENDED_USE
     assert english in german
     assert german.index("Nur für Forschungszwecke. Kein Medizinprodukt.") < german.index(english)
     translated = german[: german.index("Übersetzung zur Erleichterung")]
@@ -174,7 +177,7 @@ def test_a_german_request_leaves_no_german_behind(client: Client) -> None:
 def intended_use(page: str) -> str:
     """The words of the footer."""
     footer = page[page.index('<footer class="footer">') : page.index('<form class="cluster lang')]
-    return " ".join(re.sub(r"<[^>]*>", "", footer).split())
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", "", footer)).split())
 
 
 def body(answer: Any) -> str:

@@ -80,7 +80,6 @@ def screen(data: bytes, contract: ModelContract, predictor: Predictor) -> Outcom
         data: an encoded image, as ``decode.to_stored`` keeps it.
         contract: of the version to apply.
         predictor: asked only if the field is accepted.
-        step: entered around ``decode``, ``validate`` and ``predict``, for whoever measures them.
 
     Raises:
         ImageRefusedError: the bytes cannot be decoded.

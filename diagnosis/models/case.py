@@ -130,11 +130,6 @@ class Case(models.Model):
         raise ReadOnlyResultError("Cases are never deleted.")
 
     @property
-    def is_being_amended(self) -> bool:
-        """Whether it was signed and has been opened again."""
-        return self.status in _CLOSED and not self.closed
-
-    @property
     def counts(self) -> FieldCounts:
         """Its fields by what became of them."""
         names = FieldCounts.__dataclass_fields__

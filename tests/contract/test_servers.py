@@ -4,7 +4,6 @@ The last runs where TFSERVING_URL names a server of this repository's ``serving/
 """
 
 import json
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,6 @@ from tests.waiting import WITHIN_S
 
 SERVERS = ["graph_server", pytest.param("real_server", marks=pytest.mark.real_server)]
 ALL = ["embedded", *SERVERS]
-
-Make = Callable[[str], Predictor]
 
 # In one process, so that TensorFlow starts once.
 pytestmark = pytest.mark.xdist_group("graph_server")

@@ -28,7 +28,6 @@ pytestmark = pytest.mark.xdist_group("observed")
 
 NAME, RECORD, ACCESSION, FILE = "Quentin Zweig", "MRN-731-Q", "ACC-2931-Z", "zweig_quentin_7.jpg"
 NEEDLES = ["Quentin", "Zweig", "zweig", RECORD, "ACC-", "curious/1.0"]
-LAST_WORDS = "GET /healthz 200"
 GUNICORN = (
     f"exec {sys.executable} -m gunicorn -c python:webapp.gunicorn_config -w 2 -b 127.0.0.1:$PORT"
 )

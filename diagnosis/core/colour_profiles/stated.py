@@ -8,7 +8,7 @@ from PIL import ExifTags, Image
 
 from diagnosis.core.colour_profiles import icc
 
-EXIF_SRGB, EXIF_ADOBE_RGB, UNCALIBRATED = 1, 2, 0xFFFF  # of the tag ColorSpace
+EXIF_ADOBE_RGB, UNCALIBRATED = 2, 0xFFFF  # of the tag ColorSpace; 1 is sRGB
 BITMAP_V5, EMBEDDED = 124, b"DEBM"  # the header's size, and what says that a profile follows
 ENCODED_SRGB = (45_455, (31_270, 32_900, 64_000, 33_000, 30_000, 60_000, 15_000, 6_000))
 ROUNDING = 100  # in gAMA and cHRM, of 100,000

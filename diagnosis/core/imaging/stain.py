@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 GLASS = 0.95  # quantile of a channel that is taken for empty glass
 LEAST = 1e-3  # optical density; an image without any stain has no balance to speak of
 
-STAIN = ("stain_balance", "stain_strength")
-
 
 def stain_statistics(histogram: NDArray[np.float32]) -> dict[str, float]:
     """Balance and strength of the stain of one field.

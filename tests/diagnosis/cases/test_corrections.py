@@ -96,7 +96,7 @@ def test_a_specimen_of_a_signed_case_moves_by_amendment(
     specimen, ada = case.specimen, case.specimen.patient
     specimen_update(actor=clinician, specimen=specimen, patient=other, reason=f" {REASON} ")
     case.refresh_from_db()
-    assert case.is_being_amended
+    assert (case.status, case.closed) == ("signed", 0)
     amendment = Amendment.objects.get()
     assert (amendment.kind, amendment.reason, amendment.author) == ("identity", REASON, clinician)
     for patient in (ada, other):
@@ -171,7 +171,8 @@ def test_correcting_a_patient_opens_every_signed_case(
         date_of_birth="1980-02-03",
         reason=REASON,
     )
-    assert [one.is_being_amended for one in Case.objects.order_by("pk")] == [True, True, False]
+    found = Case.objects.order_by("pk").values_list("status", "closed")
+    assert list(found) == [("signed", 0), ("signed", 0), ("new", 0)]
     (correction,) = IdentityCorrection.objects.all()
     assert {change["field"]: change["to"] for change in correction.changes} == {
         "name": "Ada Corrected",

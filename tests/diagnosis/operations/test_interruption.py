@@ -24,7 +24,6 @@ from tests.diagnosis.killed.upload import STEPS
 from tests.diagnosis.made.pictures import FakePredictor, smear_jpeg
 from webapp.audit.models import AuditEvent
 
-FIRST_WITH_FILE = STEPS.index("after the rename")
 FIRST_WITH_ROW = STEPS.index("after the commit")
 
 

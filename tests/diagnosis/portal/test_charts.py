@@ -8,7 +8,7 @@ from diagnosis.portal import charts
 from diagnosis.portal.charts import BOTTOM, HEIGHT, TOP, columns, lines, pair
 from diagnosis.portal.views.dashboard import duration
 
-BASE, PLOT = HEIGHT - BOTTOM, HEIGHT - TOP - BOTTOM
+BASE = HEIGHT - BOTTOM
 
 
 def test_columns_stand_on_each_other() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from diagnosis.core.intended_use import INTENDED_USE, RESEARCH_USE
 from diagnosis.reports.content.snapshot import Document, content_sha256
 from diagnosis.reports.pdf.document import render
-from diagnosis.core.intended_use import INTENDED_USE, RESEARCH_USE
 from tests.diagnosis.reports.printed import concluded, in_order, read, signature, text
 
 pytestmark = [pytest.mark.django_db, pytest.mark.any_database]

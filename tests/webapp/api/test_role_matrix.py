@@ -1,7 +1,7 @@
 """Every address of the site, walked by every role with every method that it takes."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
 from typing import Any
@@ -44,7 +44,6 @@ STAFF = "AU"
 CATCH_ALL = "admin/<url>"
 AUTOCOMPLETE = "admin/autocomplete/"
 PROBES = ("healthz", "readyz", "metrics")
-Send = Callable[[str, str], HttpResponse]
 
 
 @cache

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from diagnosis.core.imaging.stain import STAIN, stain_statistics
+from diagnosis.core.drift import STATISTICS
+from diagnosis.core.imaging.stain import stain_statistics
 from tests.diagnosis.made.pictures import make_contract
 
 
@@ -23,7 +24,7 @@ def test_densities_by_hand() -> None:
     found = stain_statistics(histogram({255: 0.5, 127: 0.5}, {255: 0.5, 63: 0.5}))
     assert found["stain_strength"] == pytest.approx(0.5 * math.log(4))
     assert found["stain_balance"] == pytest.approx(math.log(0.5))
-    assert tuple(found) == STAIN
+    assert found.keys() == {"stain_strength", "stain_balance"} <= set(STATISTICS)
 
 
 def test_a_darker_lamp_changes_nothing() -> None:
